@@ -1,0 +1,40 @@
+"""Times in the one form that this layer writes: UTC, ISO 8601, text order is time order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+MILLISECONDS_FROM = 100_000_000_000
+"""A Unix time from here on (the year 5138 in seconds) can only be in a smaller unit."""
+
+
+def utc_text(moment: datetime) -> str:
+    """Return `moment` as `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; a naive one is taken as UTC."""
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return aware.isoformat(timespec="microseconds")
+
+
+def now_text() -> str:
+    """Return this machine's present time in the canonical form."""
+    return utc_text(datetime.now(UTC))
+
+
+def parse_time(value: str) -> datetime:
+    """Read an ISO 8601 text in any of its spellings as an aware UTC time.
+
+    Raises:
+        ValueError: it is no ISO 8601 time, or lies outside the years 1 to 9999.
+    """
+    moment = datetime.fromisoformat(value.strip())
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
+def unit_of(timestamp: int) -> str:
+    """Name the likely unit of a Unix time that is too large for seconds."""
+    for unit, digits in (("milliseconds", 1_000), ("microseconds", 1_000_000)):
+        if timestamp < MILLISECONDS_FROM * digits:
+            return unit
+    return "nanoseconds"

@@ -1,0 +1,141 @@
+"""From what an exchange sends to trades: sorted into good, other and refused, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from polymarket_bot.storage.bulk import in_future
+from polymarket_bot.storage.errors import FutureTime, InvalidRecord, OtherRecord
+from polymarket_bot.storage.models.trades import PolymarketTrade
+
+Record: TypeAlias = PolymarketTrade | Mapping[str, Any] | str | bytes
+"""A trade, or an exchange's payload as dict or JSON text."""
+
+_REFUSALS_KEPT = 100
+
+
+class Refusal(NamedTuple):
+    """A record that was not stored, and why."""
+
+    position: int
+    reason: str
+    record: object
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of the records: read = inserted + duplicates + skipped + refused.
+
+    Attributes:
+        read: records that were looked at.
+        inserted: trades really stored.
+        duplicates: trades that were there already, or stood earlier in the same feed.
+        late: of the inserted ones, those at or behind their condition's watermark.
+        skipped: well-formed records of another kind, and trades before `not_before`.
+        refused: what is no trade, or a bad one.
+        refusals: the first 100 of the refused, with 0-based position and reason.
+    """
+
+    read: int = 0
+    inserted: int = 0
+    duplicates: int = 0
+    late: int = 0
+    skipped: int = 0
+    refused: int = 0
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass
+class Tally:
+    """Sorts records and counts them, one batch after another."""
+
+    not_before: int | None = None
+    on_refusal: Callable[[Refusal], None] | None = None
+    read: int = 0
+    inserted: int = 0
+    late: int = 0
+    skipped: int = 0
+    refused: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+    def sort(self, records: Iterable[Record]) -> list[tuple[int, Record, PolymarketTrade]]:
+        """Return the trades among `records`, each with its position and what it came from."""
+        trades = []
+        for record in records:
+            position, self.read = self.read, self.read + 1
+            try:
+                trade = _trade(record)
+            except OtherRecord:
+                self.skipped += 1
+            except InvalidRecord as error:
+                self.refuse(Refusal(position, str(error), record))
+            else:
+                if self.not_before is not None and (trade.timestamp or 0) < self.not_before:
+                    self.skipped += 1
+                else:
+                    trades.append((position, record, trade))
+        return trades
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count a refusal, keep the first ones, and hand it on."""
+        self.refused += 1
+        if len(self.refusals) < _REFUSALS_KEPT:
+            self.refusals.append(refusal)
+        if self.on_refusal is not None:
+            self.on_refusal(refusal)
+
+    def timely(
+        self, trades: Iterable[tuple[int, Record, PolymarketTrade]], clock: int, skew: int
+    ) -> list[PolymarketTrade]:
+        """Return the trades that are not in the future by `clock`, and refuse the others."""
+        kept = []
+        for position, record, trade in trades:
+            if (trade.timestamp or 0) <= clock + skew:
+                kept.append(trade)
+            else:
+                error = FutureTime("timestamp", trade.timestamp, in_future(clock, skew))
+                self.refuse(Refusal(position, str(error), record))
+        return kept
+
+    def report(self) -> IngestReport:
+        """Return the counts so far."""
+        return IngestReport(
+            read=self.read,
+            inserted=self.inserted,
+            duplicates=self.read - self.inserted - self.skipped - self.refused,
+            late=self.late,
+            skipped=self.skipped,
+            refused=self.refused,
+            refusals=tuple(self.refusals),
+        )
+
+
+def _trade(record: Record) -> PolymarketTrade:
+    if isinstance(record, PolymarketTrade):
+        return record
+    return PolymarketTrade.from_api(record)
+
+
+async def batches(
+    records: Iterable[Record] | AsyncIterable[Record], size: int
+) -> AsyncIterator[list[Record]]:
+    """Cut `records` into lists of at most `size`."""
+    batch: list[Record] = []
+    async for record in _each(records):
+        batch.append(record)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _each(records: Iterable[Record] | AsyncIterable[Record]) -> AsyncIterator[Record]:
+    if isinstance(records, AsyncIterable):
+        async for record in records:
+            yield record
+    else:
+        for record in records:
+            yield record

@@ -1,0 +1,15 @@
+"""What all models have in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StorageModel(BaseModel):
+    """A row of a table; its fields are the table's columns, in order.
+
+    A wrong value raises `pydantic.ValidationError`, which names the field, when a model is
+    built and when a field is assigned.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)

@@ -1,0 +1,72 @@
+"""Trades of the exchange and how far each condition's have been processed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from polymarket_bot.storage.errors import InvalidRecord
+from polymarket_bot.storage.models.base import StorageModel
+from polymarket_bot.storage.payloads import trade_values
+from polymarket_bot.storage.types import (
+    Identifier,
+    Integer,
+    Price,
+    Size,
+    Text,
+    TimeText,
+    UnixSeconds,
+)
+
+
+class PolymarketTrade(StorageModel):
+    """One fill as the exchange reported it: a row of `polymarket_trades`.
+
+    `timestamp` is in Unix seconds, `price` in 0..1, `size` in shares; `raw_json` is the
+    exchange's own text.
+    """
+
+    condition_id: Identifier
+    trade_id: Identifier
+    token_id: Text | None = None
+    price: Price | None = None
+    size: Size | None = None
+    side: Text | None = None
+    timestamp: UnixSeconds | None = None
+    raw_json: Text | None = None
+    outcome: Text | None = None
+    outcome_index: Integer | None = None
+
+    @classmethod
+    def from_api(
+        cls, payload: Mapping[str, Any] | str | bytes, *, strict_precision: bool = False
+    ) -> Self:
+        """Build a trade from one payload of the exchange.
+
+        Names in camelCase and snake_case, numbers as number or text, timestamps in seconds,
+        milliseconds or ISO 8601 and unknown fields are accepted. `trade_id` depends on the
+        trade's values alone. `raw_json` keeps a text as it came.
+
+        Args:
+            payload: the JSON object, as dict or as text (str, or bytes in UTF-8).
+            strict_precision: refuse a price or size that REAL cannot hold to its last digit.
+
+        Raises:
+            OtherRecord: a well-formed record of another type than TRADE.
+            InvalidRecord: no trade, or a bad one; names the field.
+        """
+        values = trade_values(payload, strict_precision=strict_precision)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise InvalidRecord.of(error) from error
+
+
+class TradeWatermark(StorageModel):
+    """How far a condition's trades are processed, in Unix seconds: a row of `trade_watermarks`."""
+
+    condition_id: Identifier
+    last_timestamp: UnixSeconds
+    updated_at: TimeText

@@ -1,0 +1,1 @@
+"""Questions and commands in the bot's words."""

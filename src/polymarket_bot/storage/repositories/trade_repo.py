@@ -1,0 +1,216 @@
+"""Trades and their watermarks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterable, Callable, Iterable
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from polymarket_bot.storage import bulk
+from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.ingest import IngestReport, Record, Refusal, Tally, batches
+from polymarket_bot.storage.models.trades import PolymarketTrade, TradeWatermark
+from polymarket_bot.storage.repositories.base import BaseRepository, whole_number
+from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
+from polymarket_bot.storage.statements import NOW, insert_arrays, select_list
+from polymarket_bot.storage.table import Table
+
+TRADES = Table("polymarket_trades", PolymarketTrade, key=("condition_id", "trade_id"))
+TRADE_WATERMARKS = Table("trade_watermarks", TradeWatermark, key=("condition_id",))
+
+_BATCH = 2_000
+_COLUMNS = select_list(TRADES)
+
+# NULLS LAST on the whole would keep an index from serving; so rows without a time come apart.
+_BY_CONDITION = f"""
+SELECT {_COLUMNS} FROM (
+    (SELECT * FROM polymarket_trades WHERE condition_id = $1 AND timestamp IS NOT NULL
+     ORDER BY timestamp DESC, trade_id DESC LIMIT $2)
+    UNION ALL
+    (SELECT * FROM polymarket_trades WHERE condition_id = $1 AND timestamp IS NULL
+     ORDER BY trade_id DESC LIMIT $2)
+) AS trades
+ORDER BY trades.timestamp DESC NULLS LAST, trade_id DESC LIMIT $2
+"""
+_RECENT = f"""
+SELECT {_COLUMNS} FROM polymarket_trades
+WHERE condition_id = $1
+  AND timestamp BETWEEN COALESCE($3::bigint, {NOW}) - $2::bigint AND COALESCE($3::bigint, {NOW})
+ORDER BY timestamp DESC, trade_id DESC
+"""
+_LATEST = """
+SELECT timestamp FROM polymarket_trades
+WHERE condition_id = $1 AND timestamp IS NOT NULL ORDER BY timestamp DESC LIMIT 1
+"""
+_SINCE = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT * FROM polymarket_trades WHERE condition_id = $1 AND timestamp > $2
+    ORDER BY timestamp FETCH FIRST $3 ROWS WITH TIES
+) AS trades
+ORDER BY trades.timestamp, trade_id
+"""
+# The watermark is read by the statement that stores, so both see one moment.
+_INGEST = f"""
+WITH stored AS ({insert_arrays(TRADES, ("condition_id", "timestamp"))})
+SELECT count(*) AS stored, count(*) FILTER (WHERE timestamp <= last_timestamp) AS late,
+       {NOW} AS clock
+FROM stored LEFT JOIN trade_watermarks USING (condition_id)
+"""
+
+
+class TradeRepository(BaseRepository[PolymarketTrade]):
+    """Trades as the exchange reported them."""
+
+    table: ClassVar = TRADES
+
+    async def create(self, trade: PolymarketTrade) -> PolymarketTrade:
+        """Store a trade and return the stored row; a duplicate is left as it was.
+
+        Raises:
+            InvalidInput: `trade` is no `PolymarketTrade`.
+            FutureTime: its timestamp lies in the future.
+        """
+        return await self._create(trade, keep=True)
+
+    async def create_many(self, trades: Iterable[PolymarketTrade]) -> int:
+        """Store trades, all or none, and return how many rows were really inserted.
+
+        A trade that is there already, or stands earlier in `trades`, is left as it was.
+
+        Raises:
+            InvalidInput: one of them is no `PolymarketTrade`.
+            FutureTime: the timestamp of one lies in the future.
+        """
+        return await super().create_many(trades)
+
+    async def get_by_condition(self, condition_id: str, limit: int = 100) -> list[PolymarketTrade]:
+        """Return the condition's trades, newest first, those without a time last."""
+        return await self._many(
+            _BY_CONDITION,
+            self.table.check("condition_id", condition_id),
+            whole_number("limit", limit),
+        )
+
+    async def get_recent(
+        self,
+        condition_id: str,
+        max_age_seconds: float = 300,
+        *,
+        now: float | datetime | None = None,
+    ) -> list[PolymarketTrade]:
+        """Return the condition's fresh trades, newest first.
+
+        Args:
+            condition_id: the condition.
+            max_age_seconds: how old a trade may be, inclusive; positive.
+            now: for backtests, the clock to measure by, in Unix seconds or as a datetime
+                (naive is UTC). The database's clock otherwise, since workers' clocks differ.
+
+        Trades later than the clock are not fresh. Times count in whole seconds.
+        """
+        return await self._many(
+            _RECENT,
+            self.table.check("condition_id", condition_id),
+            _max_age(max_age_seconds),
+            None if now is None else _whole_second(now),
+        )
+
+    async def get_latest_timestamp(self, condition_id: str) -> int | None:
+        """Return the time of the condition's newest trade in Unix seconds, or None."""
+        found: int | None = await self._db.fetchval(
+            _LATEST, self.table.check("condition_id", condition_id)
+        )
+        return found
+
+    async def get_since(
+        self, condition_id: str, timestamp: int, limit: int = 1000
+    ) -> list[PolymarketTrade]:
+        """Return the condition's trades strictly after `timestamp`, oldest first.
+
+        A second is never split: where the last one has more trades than `limit` leaves room
+        for, they are all there, so that a watermark can be moved to the last trade's time.
+        """
+        return await self._many(
+            _SINCE,
+            self.table.check("condition_id", condition_id),
+            self.table.check("timestamp", timestamp),
+            whole_number("limit", limit),
+        )
+
+    async def ingest(
+        self,
+        trades: Iterable[Record] | AsyncIterable[Record],
+        *,
+        not_before: int | None = None,
+        on_refusal: Callable[[Refusal], None] | None = None,
+    ) -> IngestReport:
+        """Store the trades among what an exchange sent, in batches, and count what became of it.
+
+        The same trades ingested again, in any order and by any number of workers, give the same
+        rows. One bad record does not cost the good ones. Each batch is a statement of its own:
+        what an error or a cancellation leaves behind is whole batches, and repeating is safe.
+
+        Args:
+            trades: models, payload dicts or JSON texts; any iterable, also an async one.
+            not_before: skip trades earlier than this, in Unix seconds, so that an overlap with
+                rows that another layer stored under its own ids is not stored twice.
+            on_refusal: called with each refused record.
+        """
+        tally = Tally(not_before=not_before, on_refusal=on_refusal)
+        clock = await bulk.database_clock(self._db)
+        async for batch in batches(trades, _BATCH):
+            sorted_out = tally.sort(batch)
+            if _latest(sorted_out) > clock:
+                clock = await bulk.database_clock(self._db)
+            await self._store(tally, tally.timely(sorted_out, clock, self._db.future_skew))
+        return tally.report()
+
+    async def _store(self, tally: Tally, trades: Iterable[PolymarketTrade]) -> None:
+        if rows := bulk.distinct_rows(self.table, trades):
+            record = await bulk.insert_chunk(self._db, self.table, rows, _INGEST)
+            tally.inserted += record["stored"]
+            tally.late += record["late"]
+
+
+class TradeWatermarkRepository(WatermarkRepository[TradeWatermark]):
+    """How far the trades of each condition are processed."""
+
+    table: ClassVar = TRADE_WATERMARKS
+
+    async def get(self, condition_id: str) -> TradeWatermark | None:
+        """Return the condition's watermark, or None."""
+        return await self._get(condition_id)
+
+    async def get_timestamp(self, condition_id: str) -> int:
+        """Return the condition's watermark in Unix seconds, 0 when there is none."""
+        return await self._get_timestamp(condition_id)
+
+    async def update(self, condition_id: str, timestamp: int) -> TradeWatermark:
+        """Move the watermark up to `timestamp`, never backwards, and return the stored row.
+
+        Raises:
+            InvalidInput: `timestamp` is no time in Unix seconds.
+            FutureTime: `timestamp` lies in the future by the database's clock.
+        """
+        return await self._update(condition_id, timestamp)
+
+
+def _latest(trades: Iterable[tuple[int, Record, PolymarketTrade]]) -> int:
+    return max((trade.timestamp or 0 for _, _, trade in trades), default=0)
+
+
+def _max_age(seconds: float) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise InvalidInput("max_age_seconds", seconds, "expected a number of seconds")
+    if not 0 < seconds < 2**31:
+        raise InvalidInput("max_age_seconds", seconds, "expected a positive number of seconds")
+    return math.floor(seconds)
+
+
+def _whole_second(now: object) -> int:
+    if isinstance(now, datetime):
+        now = (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
+    if isinstance(now, bool) or not isinstance(now, int | float) or not abs(now) < 2**53:
+        raise InvalidInput("now", now, "expected Unix seconds or a datetime")
+    return math.floor(now)

@@ -1,0 +1,145 @@
+"""`Table`: a model bound to its table and keys. What the base knows of a table stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Generic, TypeVar, get_args
+
+import asyncpg
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.types import Column
+
+M = TypeVar("M", bound=BaseModel)
+
+_set = object.__setattr__
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Generic[M]):
+    """A model bound to its table.
+
+    Args:
+        name: the table's name; looked up through `search_path` unless `schema` is given.
+        model: its Pydantic model; every field carries a `Column` (see `types`).
+        key: the columns of the primary key, in the order of the key.
+        unique: further columns that are unique by themselves.
+        generated: columns that the database fills in (SERIAL), left out of inserts.
+        schema: the PostgreSQL schema, for tables outside `search_path`.
+
+    Raises:
+        TypeError: a field without a `Column`, or a key that is no field.
+    """
+
+    name: str
+    model: type[M]
+    key: tuple[str, ...]
+    unique: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()
+    schema: str | None = None
+
+    def __post_init__(self) -> None:
+        for column in (*self.key, *self.unique, *self.generated):
+            if column not in self.columns:
+                raise TypeError(f"{self.model.__name__} has no field {column!r}")
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns by name, in the table's order."""
+        return {name: _column(self.model, name) for name in self.model.model_fields}
+
+    @cached_property
+    def written(self) -> tuple[str, ...]:
+        """The columns that an insert gives."""
+        return tuple(name for name in self.columns if name not in self.generated)
+
+    @cached_property
+    def moments(self) -> tuple[str, ...]:
+        """The written columns that hold Unix seconds, which may not lie in the future."""
+        return tuple(name for name in self.written if self.columns[name].unix_seconds)
+
+    @cached_property
+    def _converters(self) -> tuple[tuple[str, Any], ...]:
+        return tuple((n, c.from_text) for n, c in self.columns.items() if c.from_text)
+
+    def from_record(self, record: asyncpg.Record) -> M:
+        """Build the model of one row that was selected with `statements.select_list`.
+
+        The row was validated on its way in, so it is not validated again; what older writers
+        stored can be read, too. The result is in every way the model that validation builds.
+        """
+        values = dict(record.items())
+        for name, from_text in self._converters:
+            if (text := values[name]) is not None:
+                values[name] = from_text(text)
+        model = self.model.__new__(self.model)
+        _set(model, "__dict__", values)
+        _set(model, "__pydantic_fields_set__", set(values))
+        _set(model, "__pydantic_extra__", None)
+        _set(model, "__pydantic_private__", None)
+        return model
+
+    def build(self, **values: object) -> M:
+        """Build a validated model.
+
+        Raises:
+            InvalidInput: a value is refused; names the field.
+        """
+        try:
+            return self.model(**values)
+        except ValidationError as error:
+            raise InvalidInput.of(error) from error
+
+    @cached_property
+    def _adapters(self) -> Mapping[str, TypeAdapter[Any]]:
+        return {
+            name: TypeAdapter(_annotation(field)) for name, field in self.model.model_fields.items()
+        }
+
+    def check(self, column: str, value: object) -> Any:  # noqa: ANN401 - a column's value
+        """Return `value` as the column's type, by the rules of the model's field.
+
+        Raises:
+            InvalidInput: it is refused; names the column.
+        """
+        try:
+            return self._adapters[column].validate_python(value)
+        except ValidationError as error:
+            raise InvalidInput.of(error, column) from error
+
+    def values_of(self, model: M) -> list[Any]:
+        """Return the values that an insert gives, in the order of `written`.
+
+        Raises:
+            InvalidInput: `model` is not of this table.
+        """
+        if not isinstance(model, self.model):
+            raise InvalidInput(self.name, model, f"expected a {self.model.__name__}")
+        fields = model.__dict__
+        return [fields[name] for name in self.written]
+
+
+def _annotation(field: FieldInfo) -> Any:  # noqa: ANN401 - a type is a value here
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+
+
+def _column(model: type[BaseModel], name: str) -> Column:
+    field = model.model_fields[name]
+    found = _find_column(field.metadata) or _find_column([field.annotation])
+    if found is None:
+        raise TypeError(f"{model.__name__}.{name} has no Column in its annotation")
+    return found
+
+
+def _find_column(items: Any) -> Column | None:  # noqa: ANN401 - parts of an annotation
+    """Find the `Column` in an annotation's parts, also within `... | None`."""
+    for item in items:
+        if isinstance(item, Column):
+            return item
+        if found := _find_column(get_args(item)):
+            return found
+    return None

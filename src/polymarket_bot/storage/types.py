@@ -1,0 +1,151 @@
+"""The types of columns: what a model accepts, what PostgreSQL calls it, how it is read back."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from polymarket_bot.storage.clock import MILLISECONDS_FROM, parse_time, unit_of, utc_text
+
+N = TypeVar("N", float, Decimal)
+
+_FLOAT4 = struct.Struct("f")
+_LARGEST_REAL = 3.4028234663852886e38
+_SMALLEST_REAL = 1.401298464324817e-45
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What the base needs to know of a column; it stands in the annotation of the model's field.
+
+    Attributes:
+        sql: the type's name in PostgreSQL's catalog.
+        from_text: where set, the column is selected as text and this makes the value.
+            A REAL is read so: its text is the shortest decimal that stores the same.
+        unix_seconds: the column holds a time that may not lie in the future on write.
+    """
+
+    sql: str
+    from_text: Callable[[str], Any] | None = None
+    unix_seconds: bool = False
+
+
+def plain_decimal(text: str) -> Decimal:
+    """Read PostgreSQL's text of a REAL as a Decimal without exponent: `1e+06` is 1000000."""
+    value = Decimal(text)
+    exponent = value.as_tuple().exponent
+    return value.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else value
+
+
+def real_decimal(value: Decimal) -> Decimal:
+    """Return the decimal that comes back when `value` is stored as a REAL.
+
+    The shortest decimal that stores the same 4-byte float, as PostgreSQL prints it.
+    """
+    stored = _FLOAT4.unpack(_FLOAT4.pack(float(value)))[0]
+    for digits in range(1, 10):
+        text = f"{stored:.{digits}g}"
+        if _FLOAT4.unpack(_FLOAT4.pack(float(text)))[0] == stored:
+            return plain_decimal(text)
+    raise AssertionError("nine digits tell any two 4-byte floats apart")
+
+
+def _not_a_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number, got a bool")  # noqa: TRY004 - pydantic reports ValueError
+    return value
+
+
+def _fits_real(value: N) -> N:
+    size = abs(value)
+    if not math.isfinite(value) or size > _LARGEST_REAL:
+        raise ValueError("expected a finite number within the range of REAL (up to 3.4e38)")
+    if size and size < _SMALLEST_REAL:
+        raise ValueError("expected 0 or a number that REAL can hold (from 1.4e-45)")
+    return value
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("expected text without NUL: PostgreSQL cannot store it")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"expected text that UTF-8 can hold, got a lone surrogate at {error.start}"
+            ) from error
+    return value
+
+
+def _canonical_time(value: object) -> str:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if not isinstance(value, str):
+        raise ValueError(  # noqa: TRY004 - pydantic reports ValueError
+            f"expected a datetime or an ISO 8601 text, got {type(value).__name__}"
+        )
+    try:
+        return utc_text(parse_time(value))
+    except ValueError as error:
+        raise ValueError("expected an ISO 8601 time such as 2025-10-10T12:09:20+00:00") from error
+
+
+def _in_seconds(value: int) -> int:
+    if value < 0:
+        raise ValueError("expected Unix seconds, got a negative number")
+    if value >= MILLISECONDS_FROM:
+        unit = unit_of(value)
+        raise ValueError(f"expected Unix seconds, got what can only be {unit}: convert it")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_storable), Column("text")]
+"""Any text that PostgreSQL can store: no NUL, no lone surrogate."""
+
+Identifier = Annotated[str, Field(min_length=1), AfterValidator(_storable), Column("text")]
+"""A text that is a key: not empty."""
+
+TimeText = Annotated[str, BeforeValidator(_canonical_time), Column("text")]
+"""A time as text; a datetime or any ISO 8601 spelling is accepted and written canonically."""
+
+UnixSeconds = Annotated[
+    int,
+    BeforeValidator(_not_a_bool),
+    AfterValidator(_in_seconds),
+    Column("bigint", unix_seconds=True),
+]
+"""A time in whole Unix seconds; negative ones and other units are refused."""
+
+Integer = Annotated[
+    int, BeforeValidator(_not_a_bool), Field(ge=-(2**31), le=2**31 - 1), Column("integer")
+]
+"""A 4-byte integer."""
+
+_Money = Annotated[
+    Decimal,
+    BeforeValidator(_not_a_bool),
+    AfterValidator(_fits_real),
+    Column("real", from_text=plain_decimal),
+]
+
+Price = Annotated[_Money, Field(ge=0, le=1)]
+"""A price in units of one share's payout: 0 to 1, stored as REAL."""
+
+Size = Annotated[_Money, Field(ge=0)]
+"""A number of shares, stored as REAL."""
+
+Real = Annotated[
+    float,
+    BeforeValidator(_not_a_bool),
+    AfterValidator(_fits_real),
+    Column("real", from_text=float),
+]
+"""A threshold, score, span or percentage, stored as REAL."""
