@@ -31,6 +31,12 @@ check: $(READY)  ## Check format, lint, types and import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: $(READY)  ## Measure the package against the bare driver
+	$(BIN)/python benchmarks/run.py
+
+torture: $(READY)  ## Run the fault tests with their full counts
+	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} $(BIN)/python -m pytest tests/embedded
+
 format: $(READY)  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -52,11 +52,12 @@ class InvalidInput(StorageError, ValueError):
         expected: what would be accepted.
     """
 
-    def __init__(self, field: str, value: object, expected: str) -> None:
+    def __init__(self, field: str, value: object, expected: str, detail: object = None) -> None:
         self.field = field
         self.got = shown(value)
         self.expected = expected
-        super().__init__(f"{field}: {expected}, got {self.got}")
+        ending = "" if detail is None else f" ({detail})"
+        super().__init__(f"{field}: {expected}, got {self.got}{ending}")
 
     @classmethod
     def of(cls, error: ValidationError, field: str | None = None) -> Self:

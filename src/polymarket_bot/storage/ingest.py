@@ -46,6 +46,18 @@ class IngestReport:
     refused: int = 0
     refusals: tuple[Refusal, ...] = ()
 
+    def __add__(self, other: IngestReport) -> IngestReport:
+        """Return the counts of both; positions stay those of each feed."""
+        return IngestReport(
+            read=self.read + other.read,
+            inserted=self.inserted + other.inserted,
+            duplicates=self.duplicates + other.duplicates,
+            late=self.late + other.late,
+            skipped=self.skipped + other.skipped,
+            refused=self.refused + other.refused,
+            refusals=(self.refusals + other.refusals)[:_REFUSALS_KEPT],
+        )
+
 
 @dataclass
 class Tally:

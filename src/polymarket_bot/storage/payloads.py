@@ -91,7 +91,7 @@ def _parsed(payload: Mapping[str, Any] | str | bytes) -> tuple[Mapping[str, Any]
         text = payload if isinstance(payload, str) else payload.decode()
         fields = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidRecord("record", payload, f"expected a JSON object ({error})") from error
+        raise InvalidRecord("record", payload, "expected a JSON object", error) from error
     if not isinstance(fields, dict):
         raise InvalidRecord("record", payload, "expected a JSON object")
     return fields, text
@@ -108,7 +108,7 @@ def _dumped(payload: Mapping[str, Any]) -> str:
     try:
         return json.dumps(payload, ensure_ascii=False, allow_nan=False, default=str)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRecord("record", payload, f"expected what JSON can hold ({error})") from error
+        raise InvalidRecord("record", payload, "expected what JSON can hold", error) from error
 
 
 def _find(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as the exchange sent it
@@ -190,7 +190,7 @@ def _seconds(fields: Mapping[str, Any]) -> int:
 
 
 def _whole_seconds(number: Decimal) -> int:
-    if abs(number) > Decimal(2**63):
+    if not -(2**63) <= number < 2**63:
         raise InvalidRecord("timestamp", number, "expected Unix seconds or milliseconds")
     seconds = int(number)
     return seconds // 1000 if seconds >= MILLISECONDS_FROM else seconds

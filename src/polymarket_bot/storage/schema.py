@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from polymarket_bot.storage.errors import ConfigurationError
+import asyncpg
+
+from polymarket_bot.storage.errors import ConfigurationError, driver_errors
 from polymarket_bot.storage.executor import Executor
+from polymarket_bot.storage.statements import quoted
 
 _PACKAGED = Path(__file__).parent / "seed"
 _CHECKOUT = Path(__file__).parents[3] / "seed"
@@ -26,6 +31,49 @@ def seed_files() -> list[Path]:
     raise ConfigurationError(
         f"no seed files in {_PACKAGED}", remedy="install polymarket-bot-storage again"
     )
+
+
+async def create_database(url: str) -> bool:
+    """Create the database that `url` names where it is missing, and tell whether it was.
+
+    Raises:
+        AccessRefused: the server refuses the user or the password.
+        ServerUnavailable: no connection could be opened.
+    """
+    if not await _is_missing(url):
+        return False
+    with driver_errors(opening=True):
+        connection = await _connect_beside(url)
+    try:
+        with driver_errors(), suppress(asyncpg.DuplicateDatabaseError):  # another was faster
+            await connection.execute(f"CREATE DATABASE {quoted(_database_of(url))}")
+            return True
+    finally:
+        await connection.close()
+    return False
+
+
+async def _is_missing(url: str) -> bool:
+    with driver_errors(opening=True):
+        try:
+            connection = await asyncpg.connect(url)
+        except asyncpg.InvalidCatalogNameError:
+            return True
+        await connection.close()
+        return False
+
+
+async def _connect_beside(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect to a database that is there on the same server."""
+    try:
+        return await asyncpg.connect(url, database="postgres")
+    except asyncpg.InvalidCatalogNameError:
+        return await asyncpg.connect(url, database="template1")
+
+
+def _database_of(url: str) -> str:
+    parts = urlsplit(url)
+    return unquote(parts.path.lstrip("/")) or unquote(parts.username or "postgres")
 
 
 async def apply_seeds(db: Executor) -> None:

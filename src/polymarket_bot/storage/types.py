@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ N = TypeVar("N", float, Decimal)
 
 _FLOAT4 = struct.Struct("f")
 _LARGEST_REAL = 3.4028234663852886e38
-_SMALLEST_REAL = 1.401298464324817e-45
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,7 @@ class Column:
 def plain_decimal(text: str) -> Decimal:
     """Read PostgreSQL's text of a REAL as a Decimal without exponent: `1e+06` is 1000000."""
     value = Decimal(text)
-    exponent = value.as_tuple().exponent
-    return value.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else value
+    return Decimal(f"{value:f}") if "e+" in text else value
 
 
 def real_decimal(value: Decimal) -> Decimal:
@@ -49,12 +46,17 @@ def real_decimal(value: Decimal) -> Decimal:
 
     The shortest decimal that stores the same 4-byte float, as PostgreSQL prints it.
     """
-    stored = _FLOAT4.unpack(_FLOAT4.pack(float(value)))[0]
+    stored = _as_real(float(value))
     for digits in range(1, 10):
         text = f"{stored:.{digits}g}"
-        if _FLOAT4.unpack(_FLOAT4.pack(float(text)))[0] == stored:
+        if _as_real(float(text)) == stored:
             return plain_decimal(text)
     raise AssertionError("nine digits tell any two 4-byte floats apart")
+
+
+def _as_real(value: float) -> float:
+    rounded: float = _FLOAT4.unpack(_FLOAT4.pack(value))[0]
+    return rounded
 
 
 def _not_a_bool(value: object) -> object:
@@ -64,10 +66,9 @@ def _not_a_bool(value: object) -> object:
 
 
 def _fits_real(value: N) -> N:
-    size = abs(value)
-    if not math.isfinite(value) or size > _LARGEST_REAL:
+    if not -_LARGEST_REAL <= value <= _LARGEST_REAL:  # also false for NaN
         raise ValueError("expected a finite number within the range of REAL (up to 3.4e38)")
-    if size and size < _SMALLEST_REAL:
+    if value and not _as_real(float(value)):
         raise ValueError("expected 0 or a number that REAL can hold (from 1.4e-45)")
     return value
 

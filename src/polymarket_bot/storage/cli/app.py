@@ -1,0 +1,124 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polymarket_bot.storage.cli.demo import run_demo
+from polymarket_bot.storage.cli.ingest import ingest_files
+from polymarket_bot.storage.cli.output import print_json, print_table, say
+from polymarket_bot.storage.cli.server import server_app
+from polymarket_bot.storage.cli.target import (
+    DEFAULT_DATA_DIR,
+    AsJson,
+    DataDir,
+    Url,
+    configured,
+    open_database,
+    run,
+)
+from polymarket_bot.storage.config import without_password
+from polymarket_bot.storage.schema import apply_seeds, create_database
+from polymarket_bot.storage.status import StatusReport, read_status
+
+app = typer.Typer(
+    help="Storage for trading bots on PostgreSQL.", no_args_is_help=True, add_completion=False
+)
+app.add_typer(server_app, name="db")
+
+
+@app.command()
+def demo(
+    feed: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A trade file instead of a generated feed."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the generated feed.")] = 1,
+    url: Annotated[
+        str | None,
+        typer.Option(help="A database to write the demo into (DATABASE_URL is not read)."),
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Store a feed, trigger once per market and threshold, and report."""
+    run(run_demo(feed, seed, url=url, data_dir=data_dir, as_json=as_json))
+
+
+@app.command()
+def init(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Create the database where it is missing, and what is missing in it."""
+    run(_init(url, data_dir, as_json=as_json))
+
+
+@app.command()
+def ingest(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            exists=True,
+            dir_okay=False,
+            help="JSONL, JSON arrays or CSV; gzip too.",
+        ),
+    ],
+    rejects: Annotated[
+        Path | None,
+        typer.Option(help="Where refused records go; else rejects.jsonl in the data folder."),
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Store the trades of files; repeating it changes nothing. Exit status 1 if any was refused."""
+    rejects = rejects or data_dir / "rejects.jsonl"
+    run(ingest_files(files, rejects, url=url, data_dir=data_dir, as_json=as_json))
+
+
+@app.command()
+def status(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Show health, sizes, watermark lag, pending work, open positions and P&L."""
+    run(_status(url, data_dir, as_json=as_json))
+
+
+async def _init(url: str | None, data_dir: Path, *, as_json: bool) -> int:
+    created = await create_database(configured(url).url) if url else False
+    async with open_database(url, data_dir) as db:
+        await apply_seeds(db)
+        tables = len((await read_status(db)).tables)
+        where = without_password(db.config.url)
+    if as_json:
+        print_json({"url": where, "database_created": created, "tables": tables})
+    else:
+        say(f"{tables} tables are ready in {where}")
+    return 0
+
+
+async def _status(url: str | None, data_dir: Path, *, as_json: bool) -> int:
+    async with open_database(url, data_dir) as db:
+        healthy, report = await db.health_check(), await read_status(db)
+    if as_json:
+        print_json({"healthy": healthy, **asdict(report)})
+    else:
+        _print_status(report, healthy=healthy)
+    return 0 if healthy else 1
+
+
+def _print_status(report: StatusReport, *, healthy: bool) -> None:
+    state = "healthy" if healthy else "not healthy"
+    behind = f"{report.conditions_behind} of {report.conditions} conditions"
+    rows = [
+        ("database", f"{state}, PostgreSQL {report.server_version}"),
+        ("size", f"{report.database_bytes / 2**20:.1f} MiB"),
+        ("watermarks behind", f"{behind}, by {report.watermark_lag_seconds} s at most"),
+        *((f"pending {kind}", str(number)) for kind, number in report.pending.items()),
+        ("open positions", f"{report.open_positions}, exposure {report.exposure}"),
+        ("realized P&L", str(report.realized_pnl)),
+    ]
+    print_table("Status", ("what", "value"), rows)
+    sizes = [(size.name, size.rows, size.bytes) for size in report.tables]
+    print_table("Tables", ("table", "rows", "bytes"), sizes)

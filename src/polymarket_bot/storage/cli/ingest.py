@@ -1,0 +1,118 @@
+"""`ingest`: trade files into the database, what is refused into a rejects file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from polymarket_bot.storage.bulk import taken
+from polymarket_bot.storage.cli.output import Advance, note, print_json, print_table, progress
+from polymarket_bot.storage.cli.target import open_database
+from polymarket_bot.storage.files import Record, read_records
+from polymarket_bot.storage.ingest import IngestReport, Refusal
+from polymarket_bot.storage.repositories.trade_repo import TradeRepository
+
+COUNTS = ("read", "inserted", "duplicates", "late", "skipped", "refused")
+_BATCH = 10_000
+
+
+class Rejects:
+    """A file of refused records, one JSON object a line; made anew with the first of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    def write(self, source: Path, line: int, reason: str, record: object) -> None:
+        """Write one refused record."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "w", encoding="utf-8", opener=_private)  # noqa: SIM115 - Path.open has no opener
+        entry = {"file": str(source), "line": line, "reason": reason, "record": _text(record)}
+        json.dump(entry, self._file)
+        self._file.write("\n")
+
+    def close(self) -> bool:
+        """Close the file and tell whether anything was refused."""
+        if self._file is None:
+            return False
+        self._file.close()
+        return True
+
+
+async def ingest_files(
+    files: Sequence[Path], rejects_path: Path, *, url: str | None, data_dir: Path, as_json: bool
+) -> int:
+    """Ingest files one after another, print the counts, and return the exit status."""
+    rejects = Rejects(rejects_path)
+    rows: list[tuple[Path, IngestReport]] = []
+    try:
+        async with open_database(url, data_dir) as db:
+            trades = TradeRepository(db)
+            for file in files:
+                with progress(file.name) as advance:
+                    rows.append((file, await ingest_file(trades, file, rejects, advance)))
+    finally:
+        if rejects.close():
+            note(f"refused records are in {rejects.path}")
+    total = sum((report for _, report in rows), IngestReport())
+    _print_counts(rows, total, as_json=as_json)
+    return 1 if total.refused else 0
+
+
+async def ingest_file(
+    trades: TradeRepository, path: Path, rejects: Rejects, advance: Advance
+) -> IngestReport:
+    """Ingest one file in batches; refused lines go to `rejects` with their numbers."""
+    total = IngestReport()
+    for batch in taken(read_records(path), _BATCH):
+        total += await ingest_records(trades, path, batch, rejects)
+        advance(len(batch))
+    return total
+
+
+async def ingest_records(
+    trades: TradeRepository, path: Path, batch: Sequence[Record], rejects: Rejects
+) -> IngestReport:
+    """Ingest records of a file; what could not be read is refused like what is no trade."""
+    good = [record for record in batch if record.problem is None]
+    for record in batch:
+        if record.problem is not None:
+            rejects.write(path, record.line, record.problem, record.payload)
+
+    def reject(refusal: Refusal) -> None:
+        rejects.write(path, good[refusal.position].line, refusal.reason, refusal.record)
+
+    unread = IngestReport(read=len(batch) - len(good), refused=len(batch) - len(good))
+    return unread + await trades.ingest((r.payload for r in good), on_refusal=reject)
+
+
+def counts(report: IngestReport) -> dict[str, int]:
+    """Return the counts of a report, without the refused records."""
+    return {name: getattr(report, name) for name in COUNTS}
+
+
+def _print_counts(
+    rows: Sequence[tuple[Path, IngestReport]], total: IngestReport, *, as_json: bool
+) -> None:
+    if as_json:
+        files = [{"file": str(path), **counts(report)} for path, report in rows]
+        print_json({"files": files, "total": counts(total)})
+        return
+    body: list[list[Any]] = [[path.name, *counts(report).values()] for path, report in rows]
+    if len(body) > 1:
+        body.append(["total", *counts(total).values()])
+    print_table("Ingested", ["file", *COUNTS], body)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _text(record: object) -> str:
+    if isinstance(record, bytes):
+        return record.decode(errors="backslashreplace")
+    return record if isinstance(record, str) else json.dumps(record, default=str)

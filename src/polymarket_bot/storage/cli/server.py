@@ -1,0 +1,75 @@
+"""`db start`, `db stop`, `db url`: the embedded server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from polymarket_bot.storage.cli.output import note, print_json, say
+from polymarket_bot.storage.cli.target import DEFAULT_DATA_DIR, AsJson, DataDir, open_database, run
+from polymarket_bot.storage.embedded import EmbeddedPostgres, owner_pids, running_url
+
+server_app = typer.Typer(help="The embedded server.", no_args_is_help=True)
+
+
+@server_app.command()
+def start(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Start the embedded server and leave it running until `db stop`."""
+    run(_start(data_dir, as_json=as_json))
+
+
+@server_app.command()
+def stop(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Stop the embedded server; where others still use it, it stops when they leave."""
+    run(_stop(data_dir, as_json=as_json))
+
+
+@server_app.command()
+def url(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Print the URL of the running embedded server."""
+    run(_url(data_dir, as_json=as_json))
+
+
+async def _start(data_dir: Path, *, as_json: bool) -> int:
+    async with EmbeddedPostgres(data_dir) as server:
+        async with open_database(None, data_dir):  # its schema is made if absent
+            await server.keep()
+        _print_url(server.url, as_json=as_json)
+    return 0
+
+
+async def _stop(data_dir: Path, *, as_json: bool) -> int:
+    if await running_url(data_dir) is None:
+        _print_stopped("not running", as_json=as_json)
+        return 0
+    await EmbeddedPostgres(data_dir).release()
+    if owners := await owner_pids(data_dir):
+        note(f"still used by process {', '.join(map(str, owners))}; it stops when they leave")
+        _print_stopped("in use", as_json=as_json)
+        return 1
+    _print_stopped("stopped", as_json=as_json)
+    return 0
+
+
+async def _url(data_dir: Path, *, as_json: bool) -> int:
+    found = await running_url(data_dir)
+    if found is None:
+        note(f"no embedded server runs in {data_dir}: start one with `polymarket-storage db start`")
+        return 1
+    _print_url(found, as_json=as_json)
+    return 0
+
+
+def _print_url(found: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"url": found})
+    else:
+        say(found)
+
+
+def _print_stopped(state: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"state": state})
+    else:
+        say(state)

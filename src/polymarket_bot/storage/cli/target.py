@@ -1,0 +1,69 @@
+"""Which database a command works on, and how it reports and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.database import Database
+from polymarket_bot.storage.embedded import EmbeddedPostgres
+from polymarket_bot.storage.errors import ConfigurationError, InvalidInput, StorageError
+from polymarket_bot.storage.schema import apply_seeds
+
+Url = Annotated[
+    str | None,
+    typer.Option(envvar="DATABASE_URL", help="The database; else the embedded server."),
+]
+DataDir = Annotated[Path, typer.Option(help="Folder of the embedded server.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+DEFAULT_DATA_DIR = Path(".polymarket")
+INTERRUPTED = 130
+
+
+def configured(url: str) -> DatabaseConfig:
+    """Return the settings for `url`, the others from the environment.
+
+    Raises:
+        ConfigurationError: a setting is refused; names it.
+    """
+    try:
+        return DatabaseConfig(url=url)
+    except ValidationError as error:
+        first = InvalidInput.of(error)
+        raise ConfigurationError(f"{first.field}: {first.expected}") from error
+
+
+@asynccontextmanager
+async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Database]:
+    """Open the database at `url` as it is, or the embedded one, whose schema is made if absent."""
+    if url:
+        async with Database(configured(url)) as db:
+            yield db
+    else:
+        async with EmbeddedPostgres(data_dir) as server, Database(configured(server.url)) as db:
+            await apply_seeds(db)
+            yield db
+
+
+def run(command: Coroutine[Any, Any, int | None]) -> None:
+    """Run a command to its end and exit with its status: 0 only when all went well."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        status = asyncio.run(command)
+    except (StorageError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is a command
+        status = 1
+    except KeyboardInterrupt:
+        print("interrupted: what was stored before stays stored", file=sys.stderr)  # noqa: T201
+        status = INTERRUPTED
+    raise typer.Exit(status or 0)
