@@ -266,6 +266,12 @@ async def test_a_server_that_is_not_there_is_an_error_with_a_remedy() -> None:
     assert await db.health_check() is False
 
 
+async def test_a_setting_that_the_driver_refuses_is_an_error_of_ours() -> None:
+    with pytest.raises(ServerUnavailable, match="sslmode") as caught:
+        await Database(DatabaseConfig(url=f"{URL}?sslmode=perhaps")).initialize()
+    assert SECRET not in str(caught.value)
+
+
 async def test_a_database_that_is_not_there_is_an_error_with_a_remedy(server_url: str) -> None:
     db = Database(DatabaseConfig(url=with_database(server_url, "polymarket_test_absent")))
     with pytest.raises(AccessRefused, match="check the user, the password and the database"):
@@ -285,6 +291,10 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     ("field", "arguments"),
     [
         ("url", {"url": f"mysql://u:{SECRET}@h/d"}),
+        ("url", {"url": f"postgresql://u:{SECRET}/with@and:slash@h/d"}),
+        ("url", {"url": f"postgresql://u:a@{SECRET}@h/d"}),
+        ("url", {"url": f"postgresql://u:{SECRET}#@h/d"}),
+        ("url", {"url": f"postgresql://u:{SECRET}@h:port/d"}),
         ("min_connections", {"url": URL, "min_connections": -1}),
         ("min_connections", {"url": URL, "min_connections": 11}),
         ("max_connections", {"url": URL, "max_connections": 0}),
@@ -313,7 +323,7 @@ def test_no_url_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
         URL,
         f"postgresql://u:{SECRET}@h1:1,h2:2/d?application_name=x",
         f"postgresql://u@h/d?password={SECRET}&sslmode=require",
-        f"postgresql://u:{SECRET}/with@and:slash@h/d",
+        f"postgresql://u:{SECRET}@[::1]:5432/d",
     ],
 )
 def test_no_repr_shows_the_password(url: str) -> None:

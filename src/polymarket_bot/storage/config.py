@@ -11,12 +11,26 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 _USER_PASSWORD = re.compile(r"(//[^:@/?]*):.*@", re.DOTALL)
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:@\[\]]*)(:\d*)?")
 _QUERY_PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
 def without_password(url: str) -> str:
     """Return `url` with its passwords replaced by `***`."""
     return _QUERY_PASSWORD.sub(r"\1***", _USER_PASSWORD.sub(r"\1:***@", url))
+
+
+def _is_sound(url: str) -> bool:
+    """Tell whether the hosts can be told from the rest: a driver would show what it misreads."""
+    place = url.partition("//")[2].partition("?")[0]
+    authority, _, database = place.partition("/")
+    credentials, _, hosts = authority.rpartition("@")
+    return (
+        "@" not in credentials
+        and "@" not in database
+        and "#" not in url
+        and all(_HOST.fullmatch(host) for host in hosts.split(","))
+    )
 
 
 class DatabaseConfig(BaseSettings):
@@ -52,6 +66,11 @@ class DatabaseConfig(BaseSettings):
             raise ValueError("no database given: pass url=… or set DATABASE_URL")
         if not url.startswith(_SCHEMES):
             raise ValueError("expected postgresql://user:password@host:port/database")
+        if not _is_sound(url):
+            raise ValueError(
+                "expected user:password@host:port after the //; in user and password "
+                "the characters @ : / ? # [ ] are percent-encoded"
+            )
         return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
     @model_validator(mode="after")

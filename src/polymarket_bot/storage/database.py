@@ -50,14 +50,7 @@ class Database(Executor):
         """
         async with self._changing:
             if self._pool is None:
-                with driver_errors(opening=True):
-                    self._pool = await asyncpg.create_pool(
-                        self.config.url,
-                        min_size=self.config.min_connections,
-                        max_size=self.config.max_connections,
-                        command_timeout=self.config.command_timeout,
-                        connection_class=TaggedConnection,
-                    )
+                self._pool = await self._open()
 
     async def close(self) -> None:
         """Wait until the connections in use are given back, at most 10 s, and close them all."""
@@ -144,6 +137,16 @@ class Database(Executor):
         except Exception as error:  # noqa: BLE001 - the answer is the report
             _log.warning("health check failed: %s", type(error).__name__)
             return False
+
+    async def _open(self) -> asyncpg.Pool[asyncpg.Record]:
+        with driver_errors(opening=True):
+            return await asyncpg.create_pool(
+                self.config.url,
+                min_size=self.config.min_connections,
+                max_size=self.config.max_connections,
+                command_timeout=self.config.command_timeout,
+                connection_class=TaggedConnection,
+            )
 
     def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
         if self._pool is None:

@@ -181,6 +181,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
     (asyncpg.PostgresConnectionError, ConnectionLost),
     (asyncpg.OperatorInterventionError, ConnectionLost),
     (asyncpg.PostgresError, QueryError),
+    (asyncpg.ClientConfigurationError, ServerUnavailable),
     (asyncpg.InterfaceError, QueryError),
     (UnicodeEncodeError, InvalidValue),
     (TimeoutError, StatementTimeout),
