@@ -10,7 +10,7 @@ from polymarket_bot.storage.bulk import in_future
 from polymarket_bot.storage.errors import FutureTime, InvalidRecord, OtherRecord
 from polymarket_bot.storage.models.trades import PolymarketTrade
 
-Record: TypeAlias = PolymarketTrade | Mapping[str, Any] | str | bytes
+TradeLike: TypeAlias = PolymarketTrade | Mapping[str, Any] | str | bytes
 """A trade, or an exchange's payload as dict or JSON text."""
 
 _REFUSALS_KEPT = 100
@@ -72,7 +72,7 @@ class Tally:
     refused: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
-    def sort(self, records: Iterable[Record]) -> list[tuple[int, Record, PolymarketTrade]]:
+    def sort(self, records: Iterable[TradeLike]) -> list[tuple[int, TradeLike, PolymarketTrade]]:
         """Return the trades among `records`, each with its position and what it came from."""
         trades = []
         for record in records:
@@ -99,7 +99,7 @@ class Tally:
             self.on_refusal(refusal)
 
     def timely(
-        self, trades: Iterable[tuple[int, Record, PolymarketTrade]], clock: int, skew: int
+        self, trades: Iterable[tuple[int, TradeLike, PolymarketTrade]], clock: int, skew: int
     ) -> list[PolymarketTrade]:
         """Return the trades that are not in the future by `clock`, and refuse the others."""
         kept = []
@@ -124,17 +124,17 @@ class Tally:
         )
 
 
-def _trade(record: Record) -> PolymarketTrade:
+def _trade(record: TradeLike) -> PolymarketTrade:
     if isinstance(record, PolymarketTrade):
         return record
     return PolymarketTrade.from_api(record)
 
 
 async def batches(
-    records: Iterable[Record] | AsyncIterable[Record], size: int
-) -> AsyncIterator[list[Record]]:
+    records: Iterable[TradeLike] | AsyncIterable[TradeLike], size: int
+) -> AsyncIterator[list[TradeLike]]:
     """Cut `records` into lists of at most `size`."""
-    batch: list[Record] = []
+    batch: list[TradeLike] = []
     async for record in _each(records):
         batch.append(record)
         if len(batch) == size:
@@ -144,7 +144,9 @@ async def batches(
         yield batch
 
 
-async def _each(records: Iterable[Record] | AsyncIterable[Record]) -> AsyncIterator[Record]:
+async def _each(
+    records: Iterable[TradeLike] | AsyncIterable[TradeLike],
+) -> AsyncIterator[TradeLike]:
     if isinstance(records, AsyncIterable):
         async for record in records:
             yield record

@@ -16,7 +16,7 @@ from polymarket_bot.storage.cli.target import open_database
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.errors import InvalidRecord
 from polymarket_bot.storage.files import read_records
-from polymarket_bot.storage.ingest import IngestReport, Record, Refusal
+from polymarket_bot.storage.ingest import IngestReport, Refusal, TradeLike
 from polymarket_bot.storage.models.trades import PolymarketTrade
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger
 from polymarket_bot.storage.repositories.trade_repo import (
@@ -34,7 +34,7 @@ _PAGE = 500
 _POLL = 60
 _SHOWN = 20
 
-Page = Sequence[Record]
+Page = Sequence[TradeLike]
 
 
 class Replay:
@@ -97,7 +97,7 @@ class Replay:
         await self._marks.update(condition_id, new[-1].timestamp or 0)
 
     async def _trigger(self, trade: PolymarketTrade) -> None:
-        """Record the first time that the token, or another of its condition, is so dear."""
+        """TradeLike the first time that the token, or another of its condition, is so dear."""
         token, condition, price = (
             trade.token_id or "",
             trade.condition_id,
@@ -138,9 +138,9 @@ def _file_pages(path: Path) -> Iterator[Page]:
     return _polls(records)
 
 
-def _polls(records: Iterable[Record]) -> Iterator[Page]:
+def _polls(records: Iterable[TradeLike]) -> Iterator[Page]:
     """Cut records into pages of at most 500 that begin a minute apart at most."""
-    page: list[Record] = []
+    page: list[TradeLike] = []
     began: int | None = None
     for record in records:
         time = _time(record)
@@ -153,11 +153,11 @@ def _polls(records: Iterable[Record]) -> Iterator[Page]:
         yield page
 
 
-def _time(record: Record) -> int | None:
+def _time(record: TradeLike) -> int | None:
     return record.timestamp if isinstance(record, PolymarketTrade) else None
 
 
-def _parsed(record: Record) -> Record:
+def _parsed(record: TradeLike) -> TradeLike:
     """Return the trade that a record holds; what is none stays, for `ingest` to refuse."""
     if isinstance(record, PolymarketTrade):
         return record

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from polymarket_bot.storage import bulk
 from polymarket_bot.storage.errors import InvalidInput
-from polymarket_bot.storage.ingest import IngestReport, Record, Refusal, Tally, batches
+from polymarket_bot.storage.ingest import IngestReport, Refusal, Tally, TradeLike, batches
 from polymarket_bot.storage.models.trades import PolymarketTrade, TradeWatermark
 from polymarket_bot.storage.repositories.base import BaseRepository, whole_number
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
@@ -140,7 +140,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
 
     async def ingest(
         self,
-        trades: Iterable[Record] | AsyncIterable[Record],
+        trades: Iterable[TradeLike] | AsyncIterable[TradeLike],
         *,
         not_before: int | None = None,
         on_refusal: Callable[[Refusal], None] | None = None,
@@ -196,7 +196,7 @@ class TradeWatermarkRepository(WatermarkRepository[TradeWatermark]):
         return await self._update(condition_id, timestamp)
 
 
-def _latest(trades: Iterable[tuple[int, Record, PolymarketTrade]]) -> int:
+def _latest(trades: Iterable[tuple[int, TradeLike, PolymarketTrade]]) -> int:
     return max((trade.timestamp or 0 for _, _, trade in trades), default=0)
 
 
