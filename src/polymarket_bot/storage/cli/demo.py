@@ -97,7 +97,7 @@ class Replay:
         await self._marks.update(condition_id, new[-1].timestamp or 0)
 
     async def _trigger(self, trade: PolymarketTrade) -> None:
-        """TradeLike the first time that the token, or another of its condition, is so dear."""
+        """Record the first time that the token, or another of its condition, is so dear."""
         token, condition, price = (
             trade.token_id or "",
             trade.condition_id,
