@@ -37,6 +37,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.pop(_SERVER_DIR), ignore_errors=True)
 
 
+@pytest.fixture
+def open_folder() -> Path:
+    """A folder of this test's own that a server started by root can enter, unlike `tmp_path`."""
+    folder = Path(os.environ[_SERVER_DIR]) / uuid.uuid4().hex
+    folder.mkdir(mode=0o755)
+    return folder
+
+
 @pytest_asyncio.fixture(scope="session")
 async def server_url() -> AsyncIterator[str]:
     """The server that the tests' databases are made on."""

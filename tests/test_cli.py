@@ -95,11 +95,11 @@ async def test_demo_triggers_on_no_stale_trade(db_url: str, db: Database, tmp_pa
 
 
 async def test_demo_does_not_write_into_database_url(
-    db_url: str, db: Database, tmp_path: Path
+    db_url: str, db: Database, open_folder: Path
 ) -> None:
-    outcome = await run("demo", "--seed", 3, cwd=tmp_path, DATABASE_URL=db_url)
+    outcome = await run("demo", "--seed", 3, cwd=open_folder, DATABASE_URL=db_url)
     assert outcome.status == 0, outcome.err
-    assert (tmp_path / ".polymarket").is_dir()
+    assert (open_folder / ".polymarket").is_dir()
     assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == 0
 
 
@@ -274,20 +274,20 @@ async def test_an_unusable_url_is_an_error_without_its_password(tmp_path: Path, 
     assert "hunter2" not in outcome.err + outcome.out
 
 
-async def test_the_embedded_server_is_started_used_and_stopped(tmp_path: Path) -> None:
-    assert (await run("db", "url", cwd=tmp_path)).status == 1
-    started = await run("db", "start", "--json", cwd=tmp_path)
+async def test_the_embedded_server_is_started_used_and_stopped(open_folder: Path) -> None:
+    assert (await run("db", "url", cwd=open_folder)).status == 1
+    started = await run("db", "start", "--json", cwd=open_folder)
     assert started.status == 0, started.err
     try:
-        url = (await run("db", "url", cwd=tmp_path)).out.strip()
+        url = (await run("db", "url", cwd=open_folder)).out.strip()
         assert url == started.json["url"]
-        feed = write_feed(tmp_path / "feed.jsonl", [payload()])
-        assert (await run("ingest", feed, cwd=tmp_path)).status == 0
-        report = await run("status", "--json", "--url", url, cwd=tmp_path)
+        feed = write_feed(open_folder / "feed.jsonl", [payload()])
+        assert (await run("ingest", feed, cwd=open_folder)).status == 0
+        report = await run("status", "--json", "--url", url, cwd=open_folder)
         rows = {table["name"]: table["rows"] for table in report.json["tables"]}
         assert rows["polymarket_trades"] == 1
     finally:
-        stopped = await run("db", "stop", cwd=tmp_path)
+        stopped = await run("db", "stop", cwd=open_folder)
     assert (stopped.status, stopped.out.strip()) == (0, "stopped")
-    assert (await run("db", "stop", cwd=tmp_path)).out.strip() == "not running"
-    assert (await run("db", "url", cwd=tmp_path)).status == 1
+    assert (await run("db", "stop", cwd=open_folder)).out.strip() == "not running"
+    assert (await run("db", "url", cwd=open_folder)).status == 1

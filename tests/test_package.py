@@ -52,15 +52,15 @@ def test_an_editable_install_finds_the_seed_files() -> None:
 
 
 def test_the_wheel_in_a_clean_venv_finds_its_seeds_and_runs_demo(
-    wheel: Path, tmp_path: Path
+    wheel: Path, open_folder: Path
 ) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cli,embedded]", cwd=tmp_path)
+    venv.create(open_folder / "venv", with_pip=True)
+    python = open_folder / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", f"{wheel}[cli,embedded]", cwd=open_folder)
     where = "from polymarket_bot.storage import seed_files; print(seed_files()[0])"
-    assert str(tmp_path) in run(python, "-c", where, cwd=tmp_path)
-    command = tmp_path / "venv" / "bin" / "polymarket-storage"
-    report = json.loads(run(command, "demo", "--json", cwd=tmp_path))
+    assert str(open_folder) in run(python, "-c", where, cwd=open_folder)
+    command = open_folder / "venv" / "bin" / "polymarket-storage"
+    report = json.loads(run(command, "demo", "--json", cwd=open_folder))
     assert report["inserted"] > 0
     assert report["triggers"]
 

@@ -51,18 +51,18 @@ async def in_thread(*arguments: Any, **options: Any) -> subprocess.CompletedProc
     return await asyncio.to_thread(run, *arguments, **options)
 
 
-def test_the_first_program_prints_what_readme_says(tmp_path: Path) -> None:
+def test_the_first_program_prints_what_readme_says(open_folder: Path) -> None:
     (program,), (printed,) = blocks("python"), blocks("text")
-    outcome = run([sys.executable, "-c", program], tmp_path)
+    outcome = run([sys.executable, "-c", program], open_folder)
     assert (outcome.returncode, outcome.stdout) == (0, printed), outcome.stderr
 
 
-def test_the_commands_of_the_command_line_work_in_their_order(tmp_path: Path) -> None:
-    (tmp_path / "trades.jsonl").write_text(json.dumps(payload()) + "\n")
+def test_the_commands_of_the_command_line_work_in_their_order(open_folder: Path) -> None:
+    (open_folder / "trades.jsonl").write_text(json.dumps(payload()) + "\n")
     listed = commands("polymarket-storage")
     assert len(listed) == 9
     for _, *arguments in listed:
-        outcome = run([str(BIN / "polymarket-storage"), *arguments], tmp_path)
+        outcome = run([str(BIN / "polymarket-storage"), *arguments], open_folder)
         assert outcome.returncode == 0, (arguments, outcome.stderr)
 
 

@@ -89,6 +89,7 @@ async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
 async def _undo(rollback: Any) -> None:  # noqa: ANN401 - a driver's coroutine
     """Roll back; where the connection is gone, so is its transaction, and the cause goes on."""
     try:
-        await rollback
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        _log.warning("rollback failed, the server ends the transaction: %s", type(error).__name__)
+        with driver_errors():
+            await rollback
+    except StorageError as error:
+        _log.warning("rollback failed, the server ends the transaction: %s", error)

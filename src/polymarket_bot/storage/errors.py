@@ -183,6 +183,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
     (asyncpg.PostgresError, QueryError),
     (asyncpg.ClientConfigurationError, ServerUnavailable),
     (asyncpg.InterfaceError, QueryError),
+    (asyncpg.InternalClientError, ConnectionLost),  # the server died in mid-statement
     (UnicodeEncodeError, InvalidValue),
     (TimeoutError, StatementTimeout),
     (OSError, ConnectionLost),
