@@ -116,11 +116,11 @@ async def run_demo(
     """Replay a feed, print what became of it, and return the exit status."""
     async with open_database(url, data_dir) as db:
         replay = Replay(db)
-        pages = Feed(seed).pages() if feed is None else _file_pages(feed)
-        with progress("replayed") as advance:
+        pages = list(Feed(seed).pages() if feed is None else _file_pages(feed))
+        with progress("replay", sum(map(len, pages))) as advance:
             for page in pages:
                 await replay.arrive(page)
-                advance(len(page))
+                advance(replay.report.read, replay.report.read)
         triggers = await replay.new_triggers()
     _print(replay, triggers, "generated" if feed is None else str(feed), as_json=as_json)
     return 0

@@ -11,7 +11,7 @@ from typing import IO, Any
 from polymarket_bot.storage.bulk import taken
 from polymarket_bot.storage.cli.output import Advance, note, print_json, print_table, progress
 from polymarket_bot.storage.cli.target import open_database
-from polymarket_bot.storage.files import Record, read_records
+from polymarket_bot.storage.files import Record, records_of
 from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.repositories.trade_repo import TradeRepository
 
@@ -53,7 +53,7 @@ async def ingest_files(
         async with open_database(url, data_dir) as db:
             trades = TradeRepository(db)
             for file in files:
-                with progress(file.name) as advance:
+                with progress(file.name, file.stat().st_size) as advance:
                     rows.append((file, await ingest_file(trades, file, rejects, advance)))
     finally:
         if rejects.close():
@@ -68,9 +68,10 @@ async def ingest_file(
 ) -> IngestReport:
     """Ingest one file in batches; refused lines go to `rejects` with their numbers."""
     total = IngestReport()
-    for batch in taken(read_records(path), _BATCH):
-        total += await ingest_records(trades, path, batch, rejects)
-        advance(len(batch))
+    with path.open("rb") as source:
+        for batch in taken(records_of(source), _BATCH):
+            total += await ingest_records(trades, path, batch, rejects)
+            advance(source.tell(), total.read)
     return total
 
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 _out = Console()
@@ -44,28 +45,28 @@ def note(text: str) -> None:
 
 
 class Advance(Protocol):
-    """Tells how many more items are done."""
+    """Tells how far the work is."""
 
-    def __call__(self, items: int) -> None:
-        """Count `items` more."""
+    def __call__(self, done: int, records: int) -> None:
+        """Show that `done` of the total is done, and `records` in all."""
 
 
 @contextmanager
-def progress(label: str, total: int | None = None) -> Iterator[Advance]:
+def progress(label: str, total: int) -> Iterator[Advance]:
     """Show a bar on a terminal, and a plain line at the end elsewhere; both on standard error."""
-    done = 0
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    state = label
     with Progress(*columns, console=_err, disable=not _err.is_terminal, transient=True) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(escape(label), total=total)
 
-        def advance(items: int) -> None:
-            nonlocal done
-            done += items
-            bar.advance(task, items)
+        def advance(done: int, records: int) -> None:
+            nonlocal state
+            state = f"{label}: {records:,} records"
+            bar.update(task, completed=done, description=escape(state))
 
         yield advance
     if not _err.is_terminal:
-        note(f"{label}: {done:,} records")
+        note(state)
 
 
 def _cell(value: object) -> str:

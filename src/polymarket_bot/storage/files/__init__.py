@@ -1,6 +1,6 @@
-"""Trade files, record by record: JSONL, JSON arrays and CSV, plain or gzip, whole or damaged."""
+"""Trade files into records, line by line, whatever is broken in them."""
 
-from polymarket_bot.storage.files.reader import read_records
+from polymarket_bot.storage.files.reader import read_records, records_of
 from polymarket_bot.storage.files.record import Record
 
-__all__ = ["Record", "read_records"]
+__all__ = ["Record", "read_records", "records_of"]
