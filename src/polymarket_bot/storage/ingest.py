@@ -35,7 +35,7 @@ class IngestReport:
         late: of the inserted ones, those at or behind their condition's watermark.
         skipped: well-formed records of another kind, and trades before `not_before`.
         refused: what is no trade, or a bad one.
-        refusals: the first 100 of the refused, with 0-based position and reason.
+        refusals: the first 100 of the refused, as (0-based position, reason, record).
     """
 
     read: int = 0
@@ -44,7 +44,7 @@ class IngestReport:
     late: int = 0
     skipped: int = 0
     refused: int = 0
-    refusals: tuple[Refusal, ...] = ()
+    refusals: list[Refusal] = field(default_factory=list)
 
     def __add__(self, other: IngestReport) -> IngestReport:
         """Return the counts of both; positions stay those of each feed."""
@@ -120,7 +120,7 @@ class Tally:
             late=self.late,
             skipped=self.skipped,
             refused=self.refused,
-            refusals=tuple(self.refusals),
+            refusals=list(self.refusals),
         )
 
 
