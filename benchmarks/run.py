@@ -35,7 +35,7 @@ from polymarket_bot.storage import (
     TriggerRepository,
     apply_seeds,
 )
-from polymarket_bot.storage.blocks import Connection
+from polymarket_bot.storage.connections.blocks import Connection
 from polymarket_bot.storage.repositories.trade_repo import TRADES
 
 ROUNDS = 5

@@ -113,13 +113,17 @@ def test_the_compose_file_is_what_readme_says() -> None:
 
 def test_the_example_settings_are_those_of_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    given = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
-    assert set(given) == {f"DATABASE_{name.upper()}" for name in Config.model_fields}
-    for name, value in given.items():
+    shown = dict(re.findall(r"^#?(DATABASE_\w+)=(.*)$", text, re.MULTILINE))
+    assert set(shown) == {f"DATABASE_{name.upper()}" for name in Config.model_fields}
+    for name, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE):
         monkeypatch.setenv(name, value)
     assert DatabaseConfig() == DatabaseConfig(
         url="postgresql://predict:predict@localhost:5433/predict"
     )
+    monkeypatch.delenv("DATABASE_SCHEMA_NAME", raising=False)
+    for name in set(shown) - {"DATABASE_SCHEMA_NAME"}:
+        monkeypatch.setenv(name, shown[name])
+    assert DatabaseConfig().pooler == "transaction"
 
 
 async def test_the_example_worker_triggers_once_and_only_on_fresh_trades(

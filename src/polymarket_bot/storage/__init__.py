@@ -3,30 +3,45 @@
 import logging
 
 from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.connections.holders import Holder, PoolStats
+from polymarket_bot.storage.connections.listening import Notification
+from polymarket_bot.storage.connections.queries import QueryEvent
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.errors import (
     AccessRefused,
     AlreadyExists,
+    AlreadyHeld,
     ConfigurationError,
     Conflict,
     ConnectionLost,
     ConstraintViolation,
     EmbeddedServerError,
     FutureTime,
+    HoldLost,
+    IdleTransactionTimeout,
     InvalidInput,
     InvalidRecord,
     InvalidValue,
+    LockTimeout,
     NotInitialized,
     OtherRecord,
+    Outcome,
+    PoolerUndeclared,
+    PoolTimeout,
     QueryError,
+    ReadOnlyServer,
     SchemaMissing,
+    ServerExhausted,
     ServerUnavailable,
     StatementTimeout,
     StorageError,
+    TlsRefused,
     TransactionAborted,
     TransactionError,
+    WrongLoop,
 )
+from polymarket_bot.storage.health import HealthReport
 from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.models.trades import PolymarketTrade, TradeWatermark
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
@@ -46,6 +61,7 @@ from polymarket_bot.storage.types import Column
 __all__ = [
     "AccessRefused",
     "AlreadyExists",
+    "AlreadyHeld",
     "BaseRepository",
     "Column",
     "ConfigurationError",
@@ -57,21 +73,35 @@ __all__ = [
     "EmbeddedPostgres",
     "EmbeddedServerError",
     "FutureTime",
+    "HealthReport",
+    "HoldLost",
+    "Holder",
+    "IdleTransactionTimeout",
     "IngestReport",
     "InvalidInput",
     "InvalidRecord",
     "InvalidValue",
+    "LockTimeout",
     "NotInitialized",
+    "Notification",
     "OtherRecord",
+    "Outcome",
     "PolymarketFirstTrigger",
     "PolymarketTrade",
+    "PoolStats",
+    "PoolTimeout",
+    "PoolerUndeclared",
     "QueryError",
+    "QueryEvent",
+    "ReadOnlyServer",
     "Refusal",
     "SchemaMissing",
+    "ServerExhausted",
     "ServerUnavailable",
     "StatementTimeout",
     "StorageError",
     "Table",
+    "TlsRefused",
     "TradeRepository",
     "TradeWatermark",
     "TradeWatermarkRepository",
@@ -80,6 +110,7 @@ __all__ = [
     "TriggerRepository",
     "TriggerWatermark",
     "TriggerWatermarkRepository",
+    "WrongLoop",
     "apply_seeds",
     "seed_files",
 ]

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import FutureTime
-from polymarket_bot.storage.executor import Executor
 from polymarket_bot.storage.statements import NOW, insert_many
 from polymarket_bot.storage.table import M, Table
 
@@ -77,12 +77,15 @@ async def insert_rows(executor: Executor, table: Table[M], models: Iterable[M]) 
     rows = distinct_rows(table, models)
     if not rows:
         return 0
-    stored = 0
-    async with executor.transaction():
+
+    async def insert() -> int:
+        stored = 0
         for chunk in chunks(rows):
             record = await insert_chunk(executor, table, chunk, insert_many(table))
             stored += record["stored"]
-    return stored
+        return stored
+
+    return await executor.atomically(insert)
 
 
 async def insert_chunk(
@@ -105,4 +108,4 @@ async def insert_chunk(
 
 async def database_clock(executor: Executor) -> int:
     """Return the database's clock in Unix seconds."""
-    return int(await executor.fetchval(f"SELECT {NOW}"))
+    return int(await executor.fetchval(f"SELECT {NOW}", repeatable=True))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import quote
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Tls: TypeAlias = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
 _SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 _USER_PASSWORD = re.compile(r"(//[^:@/?]*):.*@", re.DOTALL)
@@ -33,37 +38,87 @@ def _is_sound(url: str) -> bool:
     )
 
 
+def _names(field: str) -> AliasChoices:
+    return AliasChoices(f"DATABASE_{field.upper()}", f"DB_{field.upper()}")
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
 class DatabaseConfig(BaseSettings):
     """How to reach PostgreSQL, and the limits to keep there.
 
     Each field is also read from the environment: `DATABASE_URL`, `DATABASE_MIN_CONNECTIONS`,
-    and so on; an argument wins. A wrong value raises `pydantic.ValidationError`, which names
-    the field. The password is in no repr and no error.
+    and so on; host, port, database, user and password also from `DB_HOST` and so on. An argument
+    wins. A wrong value raises `pydantic.ValidationError`, which names the field. The password is
+    in no repr and no error. All limits are in seconds.
 
     Attributes:
-        url: `postgresql://user:password@host:port/database`.
+        url: `postgresql://user:password@host:port/database`; several hosts as
+            `host1:port1,host2:port2`, with `?target_session_attrs=read-write` for the primary.
+        host: with the next four, instead of a URL.
+        port: where the server listens.
+        database: the database's name.
+        user: who connects.
+        password: the user's password.
         min_connections: connections opened at start and kept, 0 or more.
         max_connections: connections at most, 1 or more.
-        command_timeout: limit of one statement in seconds.
+        command_timeout: limit of one statement; the server's own limit is just below it.
+        application_name: what the server calls this client.
+        connect_timeout: limit of opening a connection; at start, of waiting for the server.
+        acquire_timeout: limit of waiting for a free connection.
+        lock_timeout: limit of waiting for another transaction's lock.
+        idle_in_transaction_timeout: how long a transaction block may run no statement.
+        max_lifetime: how old a connection gets.
+        max_idle: how long a connection beyond `min_connections` is kept unused.
         future_skew: how far in the future a written Unix time may lie, in whole seconds by
             the database's clock.
+        pooler: "transaction" or "session" where PgBouncer or the like is in between.
+        direct_url: a way past the pooler, for `listen` and `singleton`.
+        tls: "disable", "prefer", "require", "verify-ca" or "verify-full", or an `ssl.SSLContext`;
+            else as the URL says.
+        schema_name: the PostgreSQL schema of the production tables, where it is not `public`.
+        slow_query_seconds: log statements that take longer; None logs none.
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="DATABASE_", frozen=True, extra="forbid", hide_input_in_errors=True
+        env_prefix="DATABASE_",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        arbitrary_types_allowed=True,
     )
 
-    url: str = Field(default="", validate_default=True)
+    url: str = Field(default="", repr=False)
+    host: str | None = Field(default=None, validation_alias=_names("host"))
+    port: int = Field(default=5432, ge=1, le=65535, validation_alias=_names("port"))
+    database: str | None = Field(default=None, validation_alias=_names("database"))
+    user: str | None = Field(default=None, validation_alias=_names("user"))
+    password: SecretStr | None = Field(default=None, validation_alias=_names("password"))
     min_connections: int = Field(default=2, ge=0)
     max_connections: int = Field(default=10, ge=1)
-    command_timeout: float = Field(default=60.0, gt=0, allow_inf_nan=False)
+    command_timeout: Seconds = 60.0
+    application_name: str = Field(default="polymarket-bot-storage", max_length=63)
+    connect_timeout: Seconds = 10.0
+    acquire_timeout: Seconds = 10.0
+    lock_timeout: Seconds = 5.0
+    idle_in_transaction_timeout: Seconds = 60.0
+    max_lifetime: Seconds = 3600.0
+    max_idle: Seconds = 600.0
     future_skew: int = Field(default=300, ge=0)
+    pooler: Literal["session", "transaction"] | None = None
+    direct_url: str | None = Field(default=None, repr=False)
+    tls: Tls | ssl.SSLContext | None = None
+    schema_name: str | None = Field(default=None, min_length=1)
+    slow_query_seconds: Seconds | None = None
 
-    @field_validator("url")
+    @field_validator("url", "direct_url")
     @classmethod
-    def _understood(cls, url: str) -> str:
+    def _understood(cls, url: str | None) -> str | None:
         if not url:
-            raise ValueError("no database given: pass url=… or set DATABASE_URL")
+            return url
         if not url.startswith(_SCHEMES):
             raise ValueError("expected postgresql://user:password@host:port/database")
         if not _is_sound(url):
@@ -74,14 +129,38 @@ class DatabaseConfig(BaseSettings):
         return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
     @model_validator(mode="after")
-    def _ordered(self) -> DatabaseConfig:
+    def _consistent(self) -> DatabaseConfig:
+        if not self.url and self.host is None:
+            raise ValueError(
+                "url: no database given: pass url= or host=, or set DATABASE_URL or DB_HOST"
+            )
         if self.min_connections > self.max_connections:
             raise ValueError(
                 f"min_connections ({self.min_connections}) is above "
                 f"max_connections ({self.max_connections})"
             )
+        if self.schema_name is not None and self.pooler == "transaction":
+            raise ValueError(
+                "schema_name needs a setting of the session, which a transaction pooler does not "
+                "keep: set it for the role, ALTER ROLE … SET search_path = …"
+            )
         return self
 
+    @property
+    def dsn(self) -> str:
+        """The URL, or one made of the parts; with the password in it."""
+        if self.url:
+            return self.url
+        secret = "" if self.password is None else f":{_quoted(self.password.get_secret_value())}"
+        user = "" if self.user is None else f"{_quoted(self.user)}{secret}@"
+        name = "" if self.database is None else f"/{_quoted(self.database)}"
+        host = f"[{self.host}]" if ":" in (self.host or "") else self.host or ""
+        if host.startswith("/"):
+            return f"postgresql://{user}{name or '/'}?host={_quoted(host)}&port={self.port}"
+        return f"postgresql://{user}{host}:{self.port}{name}"
+
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        for name, value in super().__repr_args__():
-            yield name, without_password(value) if name == "url" else value
+        for name in ("url", "direct_url"):
+            if value := getattr(self, name):
+                yield name, without_password(value)
+        yield from super().__repr_args__()

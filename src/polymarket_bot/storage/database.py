@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from polymarket_bot.storage.blocks import (
+from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.connections import outcomes
+from polymarket_bot.storage.connections.blocks import (
     Connection,
     Isolation,
-    TaggedConnection,
+    is_closed,
     savepoint_block,
     transaction_block,
 )
-from polymarket_bot.storage.config import DatabaseConfig
-from polymarket_bot.storage.errors import NotInitialized, TransactionError, driver_errors
-from polymarket_bot.storage.executor import Executor
-from polymarket_bot.storage.transactions import current_scope, scope_of
+from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, translated
+from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.connections.holders import Claim, PoolStats, caller
+from polymarket_bot.storage.connections.leases import Lease, LeasePool
+from polymarket_bot.storage.connections.listening import Notification, listen
+from polymarket_bot.storage.connections.observers import Observers
+from polymarket_bot.storage.connections.queries import QueryEvent, changes_session
+from polymarket_bot.storage.connections.retries import pauses
+from polymarket_bot.storage.connections.singletons import hold
+from polymarket_bot.storage.connections.transactions import (
+    Scope,
+    as_connection,
+    current_scope,
+    no_scope,
+    scope_of,
+)
+from polymarket_bot.storage.errors import (
+    Conflict,
+    ConnectionLost,
+    IdleTransactionTimeout,
+    NotInitialized,
+    Outcome,
+    ReadOnlyServer,
+    TransactionError,
+)
+from polymarket_bot.storage.health import HealthReport, examine
 
 _log = logging.getLogger(__name__)
-_CLOSE_TIMEOUT = 10.0
+_T = TypeVar("_T")
+_RETRIES = 3
 
 
 class Database(Executor):
@@ -32,36 +58,43 @@ class Database(Executor):
 
     Nothing connects in the constructor. `async with Database(config) as db` opens and closes
     it. Before `initialize()` and after `close()` every call but `health_check()` raises
-    `NotInitialized`.
+    `NotInitialized`. It belongs to the event loop and the process that opened it.
     """
 
     def __init__(self, config: DatabaseConfig) -> None:
         self.config = config
         self.future_skew = config.future_skew
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._leases: LeasePool | None = None
+        self._observers = Observers(config.slow_query_seconds)
         self._changing = asyncio.Lock()
 
     async def initialize(self) -> None:
-        """Open the pool; on an open one nothing happens.
+        """Open the pool, waiting up to `connect_timeout` for a server that starts; repeatable.
 
         Raises:
             ServerUnavailable: no connection could be opened; `AccessRefused` where the server
-                refused the user, the password or the database.
+                refused the user, the password or the database, `TlsRefused` where TLS failed.
+            PoolerUndeclared: a pooler is in between, and `pooler` does not say so.
         """
         async with self._changing:
-            if self._pool is None:
-                self._pool = await self._open()
+            if self._leases is None:
+                leases = LeasePool(self.config)
+                try:
+                    await leases.open()
+                except BaseException:
+                    await leases.close(0)
+                    raise
+                self._leases = leases
 
-    async def close(self) -> None:
-        """Wait until the connections in use are given back, at most 10 s, and close them all."""
+    async def close(self, timeout: float = 10.0) -> None:
+        """Wait until the connections in use come back, at most `timeout` seconds; repeatable.
+
+        What is left then is closed in its users' hands, and logged by its holder's name.
+        """
         async with self._changing:
-            pool, self._pool = self._pool, None
-            if pool is None:
-                return
-            try:
-                await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT)
-            except TimeoutError:
-                _log.warning("connections still in use were closed after %.0f s", _CLOSE_TIMEOUT)
+            leases, self._leases = self._leases, None
+            if leases is not None:
+                await leases.close(timeout)
 
     async def __aenter__(self) -> Self:
         await self.initialize()
@@ -79,25 +112,24 @@ class Database(Executor):
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection of its own, outside any transaction block; its errors are asyncpg's.
 
-        Raises:
-            ServerUnavailable: no connection could be opened.
-        """
-        pool = self._opened()
-        with driver_errors(opening=True):
-            connection = await pool.acquire()
-        try:
-            yield connection
-        finally:
-            with driver_errors():
-                await pool.release(connection)
+        Its session is reset when it is given back.
 
-    def transaction(
+        Raises:
+            PoolTimeout: none was free within `acquire_timeout`.
+            ServerUnavailable: none could be opened.
+        """
+        async with self._leased(caller()) as lease:
+            lease.changed = True
+            yield lease.connection
+
+    @asynccontextmanager
+    async def transaction(
         self,
         *,
         isolation: Isolation | None = None,
         readonly: bool = False,
         deferrable: bool = False,
-    ) -> AbstractAsyncContextManager[Connection]:
+    ) -> AsyncIterator[Connection]:
         """Open a transaction block: it commits when its body ends, and rolls back when it raises.
 
         This task's calls on the database, through any repository, are part of the block, and so
@@ -113,21 +145,133 @@ class Database(Executor):
         Raises:
             TransactionAborted: a statement failed, and the body caught its error; nothing of
                 the block was stored.
+            ConnectionLost: with the outcome, rolled back, committed or unknown.
             TransactionError: an inner block asks for an isolation of its own, or a task calls
                 after its block has ended.
         """
-        if current_scope(self) is None:
-            return scope_of(
-                self,
-                self._outermost(isolation=isolation, readonly=readonly, deferrable=deferrable),
-            )
-        if isolation or readonly or deferrable:
+        outer = current_scope(self)
+        if outer is None:
+            block = self._outermost(isolation, readonly=readonly, deferrable=deferrable)
+        elif isolation or readonly or deferrable:
             raise TransactionError(
                 "a transaction block inside another is a savepoint of it and cannot have "
                 "isolation, readonly or deferrable of its own",
                 remedy="give them to the outermost block",
             )
-        return scope_of(self, self._inner())
+        else:
+            block = scope_of(self, self._inner(outer))
+        async with block as scope:
+            yield as_connection(scope.lent)
+
+    def detached(self) -> AbstractContextManager[None]:
+        """Leave the transaction block: calls inside, and tasks started inside, are no part of it.
+
+        A `with` block, for work that must not depend on whether the transaction commits.
+        """
+        return no_scope(self)
+
+    async def run_in_transaction(
+        self,
+        fn: Callable[[], Awaitable[_T]],
+        *,
+        retries: int = 5,
+        isolation: Isolation | None = None,
+    ) -> _T:
+        """Await `fn()` inside a transaction block, again where nothing of it was stored.
+
+        That is where it met another transaction, or lost its connection before it committed.
+        Where the connection was lost after that, it is done, and counts as done.
+
+        Args:
+            fn: what to do; it must bear to be done again, since its writes were rolled back.
+            retries: how often it is done again at most.
+            isolation: as for `transaction`.
+
+        Returns:
+            What `fn` returned when its transaction was committed.
+
+        Raises:
+            Conflict: it met another transaction each time.
+            ConnectionLost: the connection was lost each time, or its outcome is unknown.
+            TransactionError: called inside a transaction block.
+        """
+        if current_scope(self) is not None:
+            raise TransactionError(
+                "run_in_transaction() cannot be part of a transaction block: it would have to "
+                "repeat all of it",
+                remedy="call it outside, or use db.transaction()",
+            )
+        for pause in pauses(retries):
+            done: list[_T] = []
+            try:
+                async with self.transaction(isolation=isolation):
+                    done.append(await fn())
+            except Conflict:
+                if pause is None:
+                    raise
+            except ConnectionLost as lost:
+                if lost.outcome is not Outcome.COMMITTED and (
+                    pause is None or lost.outcome is Outcome.UNKNOWN
+                ):
+                    raise
+                if lost.outcome is not Outcome.COMMITTED:
+                    done.clear()
+            if done:
+                return done[0]
+            self._opened().counters.retries += 1
+            await asyncio.sleep(pause or 0)
+        raise AssertionError("the last pause is None")
+
+    async def atomically(self, fn: Callable[[], Awaitable[_T]]) -> _T:
+        """Await `fn()` in a block of its own, or as a savepoint of the block that is open."""
+        if current_scope(self) is None:
+            return await self.run_in_transaction(fn)
+        async with self.transaction():
+            return await fn()
+
+    def singleton(self, name: str, *, timeout: float = 0) -> AbstractAsyncContextManager[None]:
+        """Hold `name` while the block lasts: at most one holder in the whole database.
+
+        The hold has a connection of its own; when that breaks, the block is cancelled.
+
+        Args:
+            name: what to hold.
+            timeout: how long to wait for another holder, in seconds.
+
+        Raises:
+            AlreadyHeld: another task or process holds it.
+            HoldLost: the connection broke while the block ran.
+        """
+        self._opened()
+        return hold(self.config, name, timeout)
+
+    def listen(self, channel: str) -> AsyncIterator[Notification]:
+        """Iterate over the notifications of a channel, on a connection of its own.
+
+        It connects again when the connection breaks, and then yields a notification whose
+        `missed` is true, since some may have been sent meanwhile: read the tables then, and
+        when the iteration begins.
+        """
+        self._opened()
+        return listen(self.config, channel)
+
+    def on_query(self, callback: Callable[[QueryEvent], None]) -> Callable[[], None]:
+        """Call `callback` after each statement run through this object; returns how to stop it."""
+        return self._observers.add(callback)
+
+    def stats(self) -> PoolStats:
+        """Return the pool's figures since it was opened, and who holds what."""
+        return self._opened().stats()
+
+    async def health(self) -> HealthReport:
+        """Tell how the database is, and what is wrong in words. Never raises."""
+        if self._leases is None:
+            return HealthReport(healthy=False, problems=[str(NotInitialized())])
+        try:
+            async with self.connection() as connection:
+                return await examine(connection, self.stats())
+        except Exception as error:  # noqa: BLE001 - the answer is the report
+            return HealthReport(healthy=False, problems=[str(error)])
 
     async def health_check(self) -> bool:
         """Tell whether the database answers. Never raises."""
@@ -138,39 +282,159 @@ class Database(Executor):
             _log.warning("health check failed: %s", type(error).__name__)
             return False
 
-    async def _open(self) -> asyncpg.Pool[asyncpg.Record]:
-        with driver_errors(opening=True):
-            return await asyncpg.create_pool(
-                self.config.url,
-                min_size=self.config.min_connections,
-                max_size=self.config.max_connections,
-                command_timeout=self.config.command_timeout,
-                connection_class=TaggedConnection,
-            )
-
-    def _opened(self) -> asyncpg.Pool[asyncpg.Record]:
-        if self._pool is None:
+    def _opened(self) -> LeasePool:
+        if self._leases is None:
             raise NotInitialized
-        return self._pool
+        return self._leases
 
-    def _lease(self) -> AbstractAsyncContextManager[Connection]:
+    async def _run(
+        self,
+        verb: str,
+        query: str,
+        args: tuple[object, ...],
+        timeout: float | None,
+        *,
+        repeatable: bool,
+    ) -> Any:  # noqa: ANN401 - as the verb
         scope = current_scope(self)
-        return self.connection() if scope is None else scope.use()
+        if scope is not None:
+            return await self._run_in(scope, verb, query, args, timeout)
+        try:
+            return await self._run_once(verb, query, args, timeout)
+        except ConnectionLost as lost:
+            if not (repeatable or lost.outcome is Outcome.NOT_SENT):
+                raise
+        return await self._run_again(verb, query, args, timeout, repeatable=repeatable)
+
+    async def _run_again(
+        self,
+        verb: str,
+        query: str,
+        args: tuple[object, ...],
+        timeout: float | None,
+        *,
+        repeatable: bool,
+    ) -> Any:  # noqa: ANN401 - as the verb
+        """Send a statement again whose connection was lost."""
+        for pause in pauses(_RETRIES):
+            _log.info("a statement is sent again, its connection was lost")
+            self._opened().counters.retries += 1
+            try:
+                return await self._run_once(verb, query, args, timeout)
+            except ConnectionLost as lost:
+                if pause is None or not (repeatable or lost.outcome is Outcome.NOT_SENT):
+                    raise
+                await asyncio.sleep(pause)
+        raise AssertionError("the last pause is None")
+
+    async def _run_once(
+        self, verb: str, query: str, args: tuple[object, ...], timeout: float | None
+    ) -> Any:  # noqa: ANN401 - as the verb
+        leases = self._opened()
+        claim = Claim(asyncio.current_task(), "")
+        lease = leases.take_free(claim) or await leases.take(claim)
+        try:
+            lease.changed = changes_session(query)
+            if timeout is not None and timeout > self.config.command_timeout:
+                await self._allow(lease.connection, "SET", timeout)
+                lease.changed = True
+            return await self._ask(lease.connection, verb, query, args, timeout)
+        except BaseException:  # a cancelled statement may still be running on the server
+            lease.changed = True
+            raise
+        finally:
+            closed = is_closed(lease.connection)
+            lease.changed = lease.changed or closed or lease.connection.is_in_transaction()
+            leases.give_back(lease, broken=closed)
+
+    async def _run_in(
+        self, scope: Scope, verb: str, query: str, args: tuple[object, ...], timeout: float | None
+    ) -> Any:  # noqa: ANN401 - as the verb
+        async with scope.use() as connection:
+            idle = time.monotonic() - scope.active
+            if timeout is not None and timeout > self.config.command_timeout:
+                await self._allow(connection, "SET LOCAL", timeout)
+            try:
+                return await self._ask(connection, verb, query, args, timeout)
+            except ConnectionLost as lost:
+                cause = lost.__cause__ or lost
+                kind = ConnectionLost
+                if idle >= self.config.idle_in_transaction_timeout:
+                    kind = IdleTransactionTimeout
+                raise kind(cause, Outcome.ROLLED_BACK) from cause
+
+    async def _ask(
+        self,
+        connection: Connection,
+        verb: str,
+        query: str,
+        args: tuple[object, ...],
+        timeout: float | None,
+    ) -> Any:  # noqa: ANN401 - as the verb
+        """Call the driver, count, tell the observers, and translate its errors."""
+        counters = self._opened().counters
+        counters.queries += 1
+        began = time.monotonic()
+        try:
+            result = await getattr(connection, verb)(query, *args, timeout=timeout)
+        except DRIVER_ERRORS as error:
+            counters.query_errors += 1
+            self._observers.tell(query, time.monotonic() - began, None, error)
+            failure = translated(error, closed=is_closed(connection))
+            if isinstance(failure, ConnectionLost | ReadOnlyServer):
+                self._expire(error)
+            raise failure from error
+        self._observers.tell(query, time.monotonic() - began, result, None)
+        return result
+
+    def _expire(self, error: BaseException) -> None:
+        """Leave all connections behind where the server is another one than before."""
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError | asyncpg.AdminShutdownError):
+            self._opened().expire()
+
+    async def _allow(self, connection: Connection, how: str, timeout: float) -> None:
+        """Raise the server's own limit for a statement that may take longer than most."""
+        if self.config.pooler is None or how == "SET LOCAL":
+            await connection.execute(f"{how} statement_timeout = {int(timeout * 1000)}")
+
+    @asynccontextmanager
+    async def _leased(self, where: str) -> AsyncIterator[Lease]:
+        leases = self._opened()
+        lease = await leases.take(Claim(asyncio.current_task(), where))
+        try:
+            yield lease
+        finally:
+            connection = lease.connection
+            closed = is_closed(connection)
+            lease.changed = lease.changed or closed or connection.is_in_transaction()
+            returning = leases.give_back(lease, broken=closed)
+            if returning is not None:
+                await asyncio.shield(returning)
 
     @asynccontextmanager
     async def _outermost(
-        self, *, isolation: Isolation | None, readonly: bool, deferrable: bool
-    ) -> AsyncIterator[Connection]:
-        async with (
-            self.connection() as connection,
-            transaction_block(
-                connection, isolation=isolation, readonly=readonly, deferrable=deferrable
-            ),
-        ):
-            yield connection
+        self, isolation: Isolation | None, *, readonly: bool, deferrable: bool
+    ) -> AsyncIterator[Scope]:
+        async with self._leased(caller()) as lease:
+            lease.changed = True  # until the block has ended well
+            block = transaction_block(
+                lease.connection,
+                isolation=isolation,
+                readonly=readonly,
+                deferrable=deferrable,
+                lookup=self._outcome,
+            )
+            async with scope_of(self, block) as scope:
+                yield scope
+            lease.changed = scope.touched
 
     @asynccontextmanager
-    async def _inner(self) -> AsyncIterator[Connection]:
+    async def _inner(self, outer: Scope) -> AsyncIterator[Connection]:
         """Hold the outer block until the inner ends: interleaved savepoints undo each other."""
-        async with self._lease() as connection, savepoint_block(connection):
+        async with outer.use() as connection, savepoint_block(connection):
             yield connection
+
+    async def _outcome(self, xid: str, connection: Connection) -> Outcome:
+        """Ask the server what became of a transaction whose COMMIT was lost."""
+        with no_scope(self):
+            return await outcomes.look_up(self, xid, connection)

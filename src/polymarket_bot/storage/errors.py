@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import ClassVar, Self
 
-import asyncpg
 from pydantic import ValidationError
 
 _SHOWN = 80
@@ -121,19 +120,69 @@ class SchemaMissing(QueryError):
 class Conflict(QueryError):
     """The transaction met another one (serialization failure or deadlock) and was rolled back."""
 
-    hint = "run the whole transaction again"
+    hint = "run the whole transaction again, as db.run_in_transaction() does"
 
 
 class StatementTimeout(QueryError):
-    """A statement took longer than `command_timeout`, or was cancelled on the server."""
+    """A statement took longer than its limit, or was cancelled on the server."""
 
-    hint = "raise command_timeout, or look for a lock or a missing index"
+    hint = "raise command_timeout or pass timeout=, or look for a missing index"
+
+
+class LockTimeout(QueryError):
+    """A statement waited longer than `lock_timeout` for a lock that another transaction holds."""
+
+    hint = "raise lock_timeout, or look in pg_locks for the transaction that holds it"
+
+
+class ReadOnlyServer(QueryError):
+    """The server, or the transaction, takes no writes."""
+
+    hint = (
+        "after a failover the next connection finds the primary when the URL names all hosts and "
+        "target_session_attrs=read-write"
+    )
+
+
+class ServerExhausted(QueryError):
+    """The server has no disk space or no memory left."""
+
+    hint = "nothing was written; free space or memory on the server"
+
+
+class Outcome(StrEnum):
+    """What became of a write whose connection was lost."""
+
+    NOT_SENT = "not sent"
+    ROLLED_BACK = "rolled back"
+    COMMITTED = "committed"
+    UNKNOWN = "unknown"
+
+
+_WHAT_TO_DO = {
+    Outcome.NOT_SENT: "nothing was written; run it again",
+    Outcome.ROLLED_BACK: "nothing was written; run it again",
+    Outcome.COMMITTED: "it is stored; do not run it again",
+    Outcome.UNKNOWN: "read whether it was stored before you run it again",
+}
 
 
 class ConnectionLost(QueryError):
-    """The connection broke while it was in use."""
+    """The connection broke while it was in use.
 
-    hint = "whether the last write was stored is not known; read before you repeat it"
+    Attributes:
+        outcome: what became of the write.
+    """
+
+    def __init__(self, cause: BaseException, outcome: Outcome = Outcome.UNKNOWN) -> None:
+        self.outcome = outcome
+        self.hint = _WHAT_TO_DO[outcome]  # type: ignore[misc]  # one for each outcome
+        super().__init__(cause)
+        self.args = (f"the connection was lost, outcome {outcome.value}: {self.args[0]}",)
+
+
+class IdleTransactionTimeout(ConnectionLost):
+    """A transaction block ran no statement for longer than `idle_in_transaction_timeout`."""
 
 
 class ServerUnavailable(QueryError):
@@ -146,6 +195,52 @@ class AccessRefused(ServerUnavailable):
     """The server refused the user, the password or the database's name."""
 
     hint = "check the user, the password and the database in DATABASE_URL"
+
+
+class TlsRefused(ServerUnavailable):
+    """The encrypted connection could not be made: no TLS, or a certificate that is not trusted."""
+
+    hint = "check tls= (or sslmode and sslrootcert in the URL) and the server's certificate"
+
+
+class PoolerUndeclared(ConfigurationError):
+    """A connection pooler is in between, and the configuration does not say so."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a connection pooler stands between this client and PostgreSQL, where prepared "
+            "statements can reach another client's session",
+            remedy='set pooler="transaction" or pooler="session" (DATABASE_POOLER) as it is run',
+        )
+
+
+class PoolTimeout(StorageError):
+    """No connection was free within `acquire_timeout`.
+
+    Attributes:
+        holders: who holds the connections.
+    """
+
+    def __init__(self, limit: float, size: int, waiting: int, holders: Sequence[object]) -> None:
+        self.holders = tuple(holders)
+        listed = "; ".join(map(str, holders))
+        super().__init__(
+            f"no connection was free within {limit:g} s: all {size} are held, {waiting} more "
+            f"callers wait; held by {listed}",
+            remedy="hold connections for less time, or raise max_connections",
+        )
+
+
+class WrongLoop(StorageError):
+    """The database object is used from another event loop or process than it was opened in."""
+
+
+class AlreadyHeld(StorageError):
+    """Another process or task holds the singleton."""
+
+
+class HoldLost(StorageError):
+    """The connection that held a singleton broke, and with it the hold."""
 
 
 class TransactionError(StorageError):
@@ -162,48 +257,6 @@ class TransactionAborted(TransactionError):
             remedy="let the error leave the block, or put the risky statement into a nested "
             "`db.transaction()`",
         )
-
-
-_BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
-    (asyncpg.UniqueViolationError, AlreadyExists),
-    (asyncpg.IntegrityConstraintViolationError, ConstraintViolation),
-    (asyncpg.DataError, InvalidValue),
-    (asyncpg.UndefinedTableError, SchemaMissing),
-    (asyncpg.UndefinedColumnError, SchemaMissing),
-    (asyncpg.InvalidSchemaNameError, SchemaMissing),
-    (asyncpg.SerializationError, Conflict),
-    (asyncpg.DeadlockDetectedError, Conflict),
-    (asyncpg.QueryCanceledError, StatementTimeout),
-    (asyncpg.InvalidAuthorizationSpecificationError, AccessRefused),
-    (asyncpg.InvalidCatalogNameError, AccessRefused),
-    (asyncpg.CannotConnectNowError, ServerUnavailable),
-    (asyncpg.TooManyConnectionsError, ServerUnavailable),
-    (asyncpg.PostgresConnectionError, ConnectionLost),
-    (asyncpg.OperatorInterventionError, ConnectionLost),
-    (asyncpg.PostgresError, QueryError),
-    (asyncpg.ClientConfigurationError, ServerUnavailable),
-    (asyncpg.InterfaceError, QueryError),
-    (asyncpg.InternalClientError, ConnectionLost),  # the server died in mid-statement
-    (UnicodeEncodeError, InvalidValue),
-    (TimeoutError, StatementTimeout),
-    (OSError, ConnectionLost),
-)
-
-
-@contextmanager
-def driver_errors(*, opening: bool = False) -> Iterator[None]:
-    """Raise the driver's errors as `StorageError`s, by class and never by text.
-
-    Args:
-        opening: a connection is being opened, so a failing one is `ServerUnavailable`.
-    """
-    try:
-        yield
-    except tuple(cause for cause, _ in _BY_CLASS) as error:
-        kind = next(kind for cause, kind in _BY_CLASS if isinstance(error, cause))
-        if opening and kind in (ConnectionLost, StatementTimeout):
-            kind = ServerUnavailable
-        raise kind(error) from error
 
 
 def shown(value: object) -> str:

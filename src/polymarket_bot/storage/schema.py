@@ -9,8 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from polymarket_bot.storage.errors import ConfigurationError, driver_errors
-from polymarket_bot.storage.executor import Executor
+from polymarket_bot.storage.connections.driver import driver_errors
+from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.errors import ConfigurationError
 from polymarket_bot.storage.statements import quoted
 
 _PACKAGED = Path(__file__).parent / "seed"

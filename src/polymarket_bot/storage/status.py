@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from polymarket_bot.storage.executor import Executor
+from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.statements import quoted
 from polymarket_bot.storage.types import plain_decimal
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Generic
 import asyncpg
 
 from polymarket_bot.storage import bulk, statements
-from polymarket_bot.storage.blocks import Connection
+from polymarket_bot.storage.connections.blocks import Connection
+from polymarket_bot.storage.connections.executor import Executor, as_executor
 from polymarket_bot.storage.errors import InvalidInput
-from polymarket_bot.storage.executor import Executor, as_executor
 from polymarket_bot.storage.table import M, Table
 
 _ATTEMPTS = 3
@@ -45,7 +45,11 @@ class KeyedRepository(Generic[M]):
     async def exists(self, value: object, id_column: str | None = None) -> bool:
         """Tell whether `get_by_id` would find a row; same arguments, same errors."""
         columns, values = self._by(value, id_column)
-        return bool(await self._db.fetchval(statements.exists(self.table, columns), *values))
+        return bool(
+            await self._db.fetchval(
+                statements.exists(self.table, columns), *values, repeatable=True
+            )
+        )
 
     async def delete(self, value: object, id_column: str | None = None) -> bool:
         """Delete the row whose key is `value` and tell whether there was one.
@@ -65,7 +69,7 @@ class KeyedRepository(Generic[M]):
 
     async def count(self) -> int:
         """Return how many rows the table has."""
-        return int(await self._db.fetchval(statements.count(self.table)))
+        return int(await self._db.fetchval(statements.count(self.table), repeatable=True))
 
     async def get_all(self, limit: int = 1000, offset: int = 0) -> list[M]:
         """Return at most `limit` rows after the first `offset`, in key order."""
@@ -75,12 +79,14 @@ class KeyedRepository(Generic[M]):
             whole_number("offset", offset),
         )
 
-    async def _one(self, query: str, *args: object) -> M | None:
-        record = await self._db.fetchrow(query, *args)
+    async def _one(self, query: str, *args: object, repeatable: bool = True) -> M | None:
+        record = await self._db.fetchrow(query, *args, repeatable=repeatable)
         return None if record is None else self._model(record)
 
     async def _many(self, query: str, *args: object) -> list[M]:
-        return [self._model(record) for record in await self._db.fetch(query, *args)]
+        return [
+            self._model(record) for record in await self._db.fetch(query, *args, repeatable=True)
+        ]
 
     def _model(self, record: asyncpg.Record) -> M:
         model: M = self.table.from_record(record)
@@ -131,7 +137,7 @@ class BaseRepository(KeyedRepository[M]):
         row = self.table.values_of(model)
         statement = statements.insert(self.table, keep=keep)
         for _ in range(_ATTEMPTS):
-            if stored := await self._one(statement, *row, *self._reached(row)):
+            if stored := await self._one(statement, *row, *self._reached(row), repeatable=keep):
                 return stored
             if keep and (kept := await self._stored(model)):
                 return kept

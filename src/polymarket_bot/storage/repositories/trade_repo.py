@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar
 
 from polymarket_bot.storage import bulk
@@ -119,7 +120,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
     async def get_latest_timestamp(self, condition_id: str) -> int | None:
         """Return the time of the condition's newest trade in Unix seconds, or None."""
         found: int | None = await self._db.fetchval(
-            _LATEST, self.table.check("condition_id", condition_id)
+            _LATEST, self.table.check("condition_id", condition_id), repeatable=True
         )
         return found
 
@@ -148,7 +149,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         """Store the trades among what an exchange sent, in batches, and count what became of it.
 
         The same trades ingested again, in any order and by any number of workers, give the same
-        rows. One bad record does not cost the good ones. Each batch is a statement of its own:
+        rows. One bad record does not cost the good ones. Each batch is a transaction of its own:
         what an error or a cancellation leaves behind is whole batches, and repeating is safe.
 
         Args:
@@ -168,7 +169,9 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
 
     async def _store(self, tally: Tally, trades: Iterable[PolymarketTrade]) -> None:
         if rows := bulk.distinct_rows(self.table, trades):
-            record = await bulk.insert_chunk(self._db, self.table, rows, _INGEST)
+            record = await self._db.atomically(
+                partial(bulk.insert_chunk, self._db, self.table, rows, _INGEST)
+            )
             tally.inserted += record["stored"]
             tally.late += record["late"]
 

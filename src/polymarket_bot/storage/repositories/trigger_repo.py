@@ -76,6 +76,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
                 _HAS_TRIGGERED,
                 self.table.check("token_id", token_id),
                 self.table.check("threshold", threshold),
+                repeatable=True,
             )
         )
 
@@ -89,6 +90,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
                 _HAS_CONDITION_TRIGGERED,
                 self.table.check("condition_id", condition_id),
                 self.table.check("threshold", threshold),
+                repeatable=True,
             )
         )
 
@@ -106,6 +108,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
                 self.table.check("token_id", token_id),
                 self.table.check("condition_id", condition_id),
                 self.table.check("threshold", threshold),
+                repeatable=True,
             )
         )
 

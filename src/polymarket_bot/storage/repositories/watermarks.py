@@ -39,6 +39,7 @@ class WatermarkRepository(KeyedRepository[M]):
         found = await self._db.fetchval(
             f"SELECT last_timestamp FROM {relation(self.table)} WHERE {column} = $1",
             self._checked(key),
+            repeatable=True,
         )
         return found or 0
 

@@ -1,0 +1,191 @@
+"""Transaction and savepoint blocks on one connection, and what becomes of a COMMIT."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Literal, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
+
+from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, driver_errors, translated
+from polymarket_bot.storage.errors import (
+    ConnectionLost,
+    Outcome,
+    StatementTimeout,
+    StorageError,
+    TransactionAborted,
+)
+
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Lookup: TypeAlias = Callable[[str, Connection], Awaitable[Outcome]]
+"""Finds out what became of a transaction, by its id and the connection that ran it."""
+
+_log = logging.getLogger(__name__)
+
+
+class TaggedConnection(asyncpg.Connection):
+    """A connection that remembers the tag of its last command, and where it leads.
+
+    PostgreSQL answers COMMIT in an aborted transaction with the tag ROLLBACK, and the driver's
+    transaction does not say so.
+
+    Attributes:
+        last_tag: of the last command that was run by `execute`.
+        pooled: a pooler stands between this client and the server.
+        clear: it leads to another machine, unencrypted.
+        timeline: the server's timeline when it was opened, None on a replica.
+    """
+
+    last_tag: str = ""
+    pooled: bool = False
+    clear: bool = False
+    timeline: str | None = None
+
+    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
+        """Run a statement and return its command tag."""
+        self.last_tag = await super().execute(query, *args, timeout=timeout)
+        return self.last_tag
+
+
+def is_closed(connection: Connection) -> bool:
+    """Tell whether a connection is closed; a pool takes a closed one back by itself."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
+def terminate(connection: Connection) -> None:
+    """Close a connection without waiting."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+@asynccontextmanager
+async def transaction_block(
+    connection: Connection,
+    *,
+    isolation: Isolation | None = None,
+    readonly: bool = False,
+    deferrable: bool = False,
+    lookup: Lookup | None = None,
+) -> AsyncIterator[Connection]:
+    """Commit when the body ends, roll back when it raises.
+
+    A cancellation while COMMIT is in flight waits for its end, so that what was stored is known.
+
+    Args:
+        connection: the connection, outside a transaction.
+        isolation: as the driver's, like the next two.
+        readonly: refuse writes.
+        deferrable: wait for a safe snapshot.
+        lookup: finds out what became of a COMMIT whose connection was lost.
+
+    Raises:
+        TransactionAborted: the server rolled back what the body let end.
+        ConnectionLost: with what became of the transaction.
+    """
+    transaction = connection.transaction(
+        isolation=isolation, readonly=readonly, deferrable=deferrable
+    )
+    with driver_errors():
+        await transaction.start()
+    try:
+        yield connection
+        xid = await _assigned_id(connection) if lookup and not readonly else None
+    except BaseException:
+        await _undo(transaction.rollback())
+        raise
+    await _uncancelled(_commit(connection, transaction, xid, lookup))
+    if getattr(connection, "last_tag", None) == "ROLLBACK":
+        raise TransactionAborted
+
+
+async def _assigned_id(connection: Connection) -> str | None:
+    """Return the transaction's id, None where it has written nothing.
+
+    Raises:
+        TransactionAborted: a statement of it failed.
+        ConnectionLost: it was never committed.
+    """
+    try:
+        xid: str | None = await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
+    except asyncpg.InFailedSQLTransactionError as error:
+        raise TransactionAborted from error
+    except DRIVER_ERRORS as error:
+        raise translated(
+            error, closed=is_closed(connection), outcome=Outcome.ROLLED_BACK
+        ) from error
+    return xid
+
+
+async def _commit(
+    connection: Connection, transaction: Transaction, xid: str | None, lookup: Lookup | None
+) -> None:
+    try:
+        await transaction.commit()
+    except DRIVER_ERRORS as error:
+        failure = translated(error, closed=is_closed(connection))
+        if not isinstance(failure, ConnectionLost | StatementTimeout):
+            raise failure from error
+        outcome = Outcome.UNKNOWN if lookup else failure_outcome(failure)
+        if lookup:
+            outcome = Outcome.ROLLED_BACK if xid is None else await lookup(xid, connection)
+        _log.warning("the connection was lost at COMMIT, outcome: %s", outcome.value)
+        raise ConnectionLost(error, outcome) from error
+
+
+def failure_outcome(failure: StorageError) -> Outcome:
+    """Return what is known of a failed write without asking."""
+    return failure.outcome if isinstance(failure, ConnectionLost) else Outcome.UNKNOWN
+
+
+async def _uncancelled(work: Any) -> None:  # noqa: ANN401 - a coroutine
+    """Await `work` to its end; a cancellation that comes meanwhile is raised after it."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError as cancelled:
+        await asyncio.wait([task])
+        failure = None if task.cancelled() else task.exception()
+        cancelled.add_note(f"COMMIT was in flight: {failure or 'it was committed'}")
+        raise
+
+
+@asynccontextmanager
+async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
+    """Keep what the body did when it ends, undo it when it raises.
+
+    Raises:
+        TransactionAborted: a statement of the body failed, and the body caught the error.
+    """
+    with driver_errors():
+        await connection.execute("SAVEPOINT block")
+    try:
+        yield connection
+    except BaseException:
+        await _undo(connection.execute("ROLLBACK TO SAVEPOINT block"))
+        raise
+    try:
+        with driver_errors():
+            await connection.execute("RELEASE SAVEPOINT block")
+    except StorageError as error:
+        if not isinstance(error.__cause__, asyncpg.InFailedSQLTransactionError):
+            raise
+        await _undo(connection.execute("ROLLBACK TO SAVEPOINT block"))
+        raise TransactionAborted from error
+
+
+async def _undo(rollback: Any) -> None:  # noqa: ANN401 - a driver's coroutine
+    """Roll back; where the connection is gone, so is its transaction, and the cause goes on."""
+    try:
+        with driver_errors():
+            await rollback
+    except StorageError as error:
+        _log.warning("rollback failed, the server ends the transaction: %s", error)

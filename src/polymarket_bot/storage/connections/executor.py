@@ -1,0 +1,114 @@
+"""`Executor`: the asyncpg verbs that repositories need, over a pool or over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from polymarket_bot.storage.connections.blocks import Connection, savepoint_block, transaction_block
+from polymarket_bot.storage.connections.driver import driver_errors
+
+T = TypeVar("T")
+
+DEFAULT_FUTURE_SKEW = 300
+"""How far in the future a written time may lie, in seconds, where no configuration says."""
+
+
+class Executor:
+    """Runs statements as asyncpg does, on whatever connection there is.
+
+    Every error of the driver comes as a `StorageError`, with the driver's as its cause. Each
+    verb takes `timeout`, the statement's limit in seconds where it is not the configured one,
+    and `repeatable`: the statement may be sent again if its connection is lost, since running
+    it twice is the same as once.
+    """
+
+    future_skew: int = DEFAULT_FUTURE_SKEW
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """Open a transaction block, or a savepoint inside one."""
+        raise NotImplementedError
+
+    async def atomically(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """Await `fn()` in a transaction block, or in a savepoint inside one.
+
+        `fn` must bear to be done again: it is, where nothing of it was stored.
+        """
+        async with self.transaction():
+            return await fn()
+
+    async def _run(
+        self,
+        verb: str,
+        query: str,
+        args: tuple[object, ...],
+        timeout: float | None,
+        *,
+        repeatable: bool,
+    ) -> Any:  # noqa: ANN401 - as the verb
+        """Call the driver's method `verb`."""
+        raise NotImplementedError  # fmt: skip
+
+    async def execute(
+        self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
+    ) -> str:
+        """Run a statement, or several without arguments, and return the last command tag."""
+        tag: str = await self._run("execute", query, args, timeout, repeatable=repeatable)
+        return tag
+
+    async def fetch(
+        self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
+    ) -> list[asyncpg.Record]:
+        """Run a statement and return its rows."""
+        rows: list[asyncpg.Record] = await self._run(
+            "fetch", query, args, timeout, repeatable=repeatable
+        )
+        return rows
+
+    async def fetchrow(
+        self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
+    ) -> asyncpg.Record | None:
+        """Run a statement and return its first row, or None."""
+        row: asyncpg.Record | None = await self._run(
+            "fetchrow", query, args, timeout, repeatable=repeatable
+        )
+        return row
+
+    async def fetchval(
+        self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
+    ) -> Any:  # noqa: ANN401 - a column's value
+        """Run a statement and return the first value of its first row, or None."""
+        return await self._run("fetchval", query, args, timeout, repeatable=repeatable)
+
+
+class ConnectionExecutor(Executor):
+    """Runs statements on one connection that the caller holds, in the caller's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def _run(
+        self,
+        verb: str,
+        query: str,
+        args: tuple[object, ...],
+        timeout: float | None,
+        *,
+        repeatable: bool,  # noqa: ARG002 - the connection is the caller's: there is no other
+    ) -> Any:  # noqa: ANN401 - as the verb
+        with driver_errors():
+            return await getattr(self._connection, verb)(query, *args, timeout=timeout)
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """Open a transaction block on the connection, or a savepoint inside one."""
+        if self._connection.is_in_transaction():
+            return savepoint_block(self._connection)
+        return transaction_block(self._connection)
+
+
+def as_executor(source: Executor | Connection) -> Executor:
+    """Return what runs statements on `source`: itself, or an executor bound to the connection."""
+    return source if isinstance(source, Executor) else ConnectionExecutor(source)

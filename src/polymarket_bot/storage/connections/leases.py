@@ -1,0 +1,336 @@
+"""Leases of a pool's connections: a free list, a queue with deadlines, holders with names."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.connections.blocks import is_closed, terminate
+from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, translated
+from polymarket_bot.storage.connections.holders import Claim, Counters, PoolStats
+from polymarket_bot.storage.connections.sessions import connect_arguments, is_passing, look_around
+from polymarket_bot.storage.errors import NotInitialized, PoolTimeout, WrongLoop
+
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+_SWEEP = 5.0
+
+
+@dataclass(eq=False, slots=True)
+class Lease:
+    """A connection in somebody's hands, or in the free list.
+
+    Attributes:
+        connection: the connection, acquired from the driver's pool.
+        opened: when it came from there, by the monotonic clock.
+        generation: of the pool when it came; an older one is closed on return.
+        used: when it was last taken or returned.
+        changed: its session can have been changed, so it needs a reset.
+    """
+
+    connection: PoolConnectionProxy[asyncpg.Record]
+    opened: float
+    generation: int
+    used: float = 0.0
+    changed: bool = False
+
+
+class LeasePool:
+    """Keeps connections of the driver's pool acquired between uses.
+
+    Giving a connection back to the driver's pool costs a round trip, its reset. So it is given
+    back only when its session can have been changed, and closed when it broke, is old or idle.
+    Callers wait in the order of their coming.
+    """
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self.counters = Counters()
+        self._config = config
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._generation = 0
+        self._free: deque[Lease] = deque()
+        self._held: dict[Lease, Claim] = {}
+        self._permits = config.max_connections
+        self._waiting: deque[asyncio.Future[Lease | None]] = deque()
+        self._returning: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    # A permit is the right to one connection: of max_connections, those neither in somebody's
+    # hands, nor in the free list, nor being opened.
+
+    async def open(self) -> None:
+        """Open the kept connections, waiting up to `connect_timeout` for a server that starts.
+
+        Raises:
+            ServerUnavailable: no connection could be opened; see its subclasses.
+            PoolerUndeclared: there is a pooler, and the configuration does not say so.
+        """
+        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        try:
+            self._pool = asyncpg.create_pool(
+                min_size=0,
+                max_size=self._config.max_connections,
+                max_inactive_connection_lifetime=self._config.max_idle,
+                init=lambda connection: look_around(connection, self._config),
+                **connect_arguments(self._config),
+            )
+            await self._pool
+        except DRIVER_ERRORS as error:
+            raise translated(error, opening=True) from error
+        deadline = time.monotonic() + self._config.connect_timeout
+        self._permits -= 1
+        first = await self._opened(deadline)
+        self._free.append(first)
+        for _ in range(self._config.min_connections - 1):
+            self._permits -= 1
+            self._free.append(await self._opened(deadline))
+        self._sweep()
+
+    def take_free(self, claim: Claim) -> Lease | None:
+        """Take a connection that nobody holds, if there is one; the fast way."""
+        self._check_use()
+        if self._waiting:
+            return None
+        while self._free:
+            lease = self._free.pop()
+            if self._is_good(lease):
+                self.counters.requests += 1
+                return self._hand(lease, claim)
+            self._discard(lease)
+        return None
+
+    async def take(self, claim: Claim) -> Lease:
+        """Take a connection; where all are held, wait in line, at most `acquire_timeout`.
+
+        Raises:
+            PoolTimeout: all were held for all that time; names the holders.
+            ServerUnavailable: none could be opened.
+        """
+        if lease := self.take_free(claim):
+            return lease
+        self.counters.requests += 1
+        deadline = time.monotonic() + self._config.acquire_timeout
+        try:
+            if self._permits > 0 and not self._waiting:
+                self._permits -= 1
+                return self._hand(await self._opened(deadline), claim)
+            passed_on = await self._wait_in_line(deadline)
+            return self._hand(passed_on or await self._opened(deadline), claim)
+        except BaseException:
+            self.counters.request_errors += 1
+            raise
+
+    def give_back(self, lease: Lease, *, broken: bool = False) -> asyncio.Task[None] | None:
+        """Return a connection; what has to be awaited for it goes on in a task of its own."""
+        claim = self._held.pop(lease, None)
+        now = time.monotonic()
+        if claim is not None:
+            self.counters.usage += now - claim.began
+        lease.used = now
+        if not broken and not lease.changed and self._is_young(lease):
+            self._pass_on(lease)
+            return None
+        task = asyncio.ensure_future(self._return(lease, broken=broken))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+        return task
+
+    def expire(self) -> None:
+        """Have every connection opened anew: the server is another one, or was restarted."""
+        self._generation += 1
+        while self._free:
+            self._discard(self._free.pop())
+
+    async def close(self, timeout: float) -> None:
+        """Wait until the connections in use come back, at most `timeout` seconds, and close all."""
+        self._closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(NotInitialized())
+        deadline = time.monotonic() + timeout
+        while (self._held or self._returning) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        for claim in self._held.values():
+            _log.warning("closed while a connection was held by %s", claim.holder())
+        if self._pool is not None:
+            self._pool.terminate() if self._held else await self._close_free(deadline)
+        self._free.clear()
+
+    def stats(self) -> PoolStats:
+        """Return the pool's figures."""
+        count = self.counters
+        return PoolStats(
+            pool_min=self._config.min_connections,
+            pool_max=self._config.max_connections,
+            pool_size=self._config.max_connections - self._permits,
+            pool_available=len(self._free),
+            requests_waiting=len(self._waiting),
+            usage_ms=int(count.usage * 1000),
+            requests_num=count.requests,
+            requests_queued=count.queued,
+            requests_wait_ms=int(count.waited * 1000),
+            requests_errors=count.request_errors,
+            returns_bad=count.bad_returns,
+            connections_num=count.opened,
+            connections_ms=int(count.opening * 1000),
+            connections_errors=count.opening_errors,
+            connections_lost=count.lost,
+            queries=count.queries,
+            query_errors=count.query_errors,
+            retries=count.retries,
+            holders=tuple(claim.holder() for claim in self._held.values()),
+        )
+
+    def _check_use(self) -> None:
+        if self._closing or self._pool is None:
+            raise NotInitialized
+        if os.getpid() != self._pid:
+            raise WrongLoop(
+                "this database was opened in another process and cannot be used after a fork",
+                remedy="open one in each process",
+            )
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongLoop(
+                "this database was opened in another event loop",
+                remedy="open one in each event loop",
+            )
+
+    def _hand(self, lease: Lease, claim: Claim) -> Lease:
+        lease.used = time.monotonic()
+        self._held[lease] = claim
+        return lease
+
+    def _is_good(self, lease: Lease) -> bool:
+        if is_closed(lease.connection):
+            self.counters.lost += 1
+            return False
+        return self._is_young(lease)
+
+    def _is_young(self, lease: Lease) -> bool:
+        return (
+            lease.generation == self._generation
+            and time.monotonic() - lease.opened < self._config.max_lifetime
+        )
+
+    def _pass_on(self, lease: Lease | None) -> None:
+        """Give a connection, or the permit for one, to who waits longest, or keep it."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(lease)
+                return
+        if lease is None:
+            self._permits += 1
+        else:
+            self._free.append(lease)
+
+    async def _wait_in_line(self, deadline: float) -> Lease | None:
+        """Wait for a connection, or for the permit to open one."""
+        began = time.monotonic()
+        waiter: asyncio.Future[Lease | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self.counters.queued += 1
+        try:
+            async with asyncio.timeout(deadline - began):
+                return await self._in_line(waiter)
+        except TimeoutError:
+            raise self._timeout() from None
+        finally:
+            self.counters.waited += time.monotonic() - began
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    async def _in_line(self, waiter: asyncio.Future[Lease | None]) -> Lease | None:
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._pass_on(waiter.result())  # it came at the same moment
+            raise
+
+    def _timeout(self) -> PoolTimeout:
+        holders = [claim.holder() for claim in self._held.values()]
+        waiting = sum(not waiter.done() for waiter in self._waiting)
+        return PoolTimeout(
+            self._config.acquire_timeout, self._config.max_connections, waiting, holders
+        )
+
+    async def _opened(self, deadline: float) -> Lease:
+        """Use a permit to get a connection of the driver's pool; try again until `deadline`."""
+        assert self._pool is not None  # noqa: S101 - checked by every way in here
+        pause = _FIRST_PAUSE
+        try:
+            while True:
+                try:
+                    return await self._attempt(self._pool, deadline)
+                except DRIVER_ERRORS as error:
+                    self.counters.opening_errors += 1
+                    if not is_passing(error) or time.monotonic() + pause > deadline:
+                        raise translated(error, opening=True) from error
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        except BaseException:
+            self._pass_on(None)
+            raise
+
+    async def _attempt(self, pool: asyncpg.Pool[asyncpg.Record], deadline: float) -> Lease:
+        began = time.monotonic()
+        self.counters.opened += 1
+        generation = self._generation
+        try:
+            connection = await pool.acquire(timeout=max(0.01, deadline - began))
+        finally:
+            self.counters.opening += time.monotonic() - began
+        return Lease(connection, opened=began, generation=generation)
+
+    async def _return(self, lease: Lease, *, broken: bool) -> None:
+        """Give a connection back to the driver's pool, or close it, and pass its permit on."""
+        assert self._pool is not None  # noqa: S101
+        good = not broken and self._is_good(lease)
+        try:
+            if good:
+                await self._pool.release(lease.connection, timeout=self._config.connect_timeout)
+            else:
+                self.counters.bad_returns += 1
+                terminate(lease.connection)
+        except DRIVER_ERRORS as error:
+            _log.warning("a connection was dropped on its return: %s", type(error).__name__)
+        finally:
+            self._pass_on(None)
+
+    def _discard(self, lease: Lease) -> None:
+        terminate(lease.connection)
+        self._pass_on(None)
+
+    def _sweep(self) -> None:
+        """Close connections that nobody has used for long, down to those that are kept."""
+        now = time.monotonic()
+        for lease in list(self._free):
+            surplus = self._config.max_connections - self._permits - self._config.min_connections
+            if surplus > 0 and now - lease.used > self._config.max_idle:
+                self._free.remove(lease)
+                self._discard(lease)
+        pause = min(_SWEEP, self._config.max_idle / 2)
+        self._sweeper = asyncio.get_running_loop().call_later(pause, self._sweep)
+
+    async def _close_free(self, deadline: float) -> None:
+        assert self._pool is not None  # noqa: S101
+        for lease in self._free:
+            try:
+                await lease.connection.close(timeout=max(0.1, deadline - time.monotonic()))
+            except DRIVER_ERRORS:
+                terminate(lease.connection)
+        self._pool.terminate()

@@ -1,0 +1,118 @@
+"""Which transaction a task's calls belong to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, cast
+
+from polymarket_bot.storage.connections.blocks import Connection
+from polymarket_bot.storage.errors import TransactionError
+
+
+class Lent:
+    """A block's connection in the user's hands: notes that it was touched, ends with its block."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._touched = False
+        self._ended = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the connection has
+        if self._ended:
+            raise TransactionError(
+                "this connection belonged to a transaction block that has ended",
+                remedy="use it inside the block only",
+            )
+        self._touched = True
+        return getattr(self._connection, name)
+
+
+class Scope:
+    """One open block: its connection, and a lock by which statements run one after another.
+
+    Attributes:
+        active: when a statement last ended, by the monotonic clock.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.lent = Lent(connection)
+        self.active = time.monotonic()
+        self._lock = asyncio.Lock()
+        self._open = True
+
+    @property
+    def touched(self) -> bool:
+        """Whether the user had the connection in hands."""
+        return self.lent._touched  # noqa: SLF001 - of this module
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Connection]:
+        """Have the block's connection for oneself.
+
+        Raises:
+            TransactionError: the block has ended.
+        """
+        async with self._lock:
+            if not self._open:
+                raise TransactionError(
+                    "this task was started inside a transaction block that has ended",
+                    remedy="await it inside the block, or start it inside `db.detached()`",
+                )
+            try:
+                yield self.connection
+            finally:
+                self.active = time.monotonic()
+
+    async def end(self) -> None:
+        """Let no more statements in, and wait for the one that a sibling task is running."""
+        self._open = False
+        self.lent._ended = True  # noqa: SLF001 - of this module
+        async with self._lock:
+            pass
+
+
+_scopes: ContextVar[Mapping[object, Scope]] = ContextVar(
+    "polymarket_bot.storage scopes", default=MappingProxyType({})
+)
+
+
+def current_scope(database: object) -> Scope | None:
+    """Return the block that this task's calls on `database` belong to, if any."""
+    return _scopes.get().get(database)
+
+
+@asynccontextmanager
+async def scope_of(
+    database: object, block: AbstractAsyncContextManager[Connection]
+) -> AsyncIterator[Scope]:
+    """Make this task's calls on `database`, and those of tasks started inside, part of `block`."""
+    async with block as connection:
+        scope, outer = Scope(connection), _scopes.get()
+        _scopes.set({**outer, database: scope})
+        try:
+            yield scope
+        finally:
+            _scopes.set(outer)
+            await scope.end()
+
+
+@contextmanager
+def no_scope(database: object) -> Iterator[None]:
+    """Make this task's calls on `database` part of no block."""
+    outer = _scopes.get()
+    _scopes.set({key: scope for key, scope in outer.items() if key is not database})
+    try:
+        yield
+    finally:
+        _scopes.set(outer)
+
+
+def as_connection(lent: Lent) -> Connection:
+    """Return what stands for a connection as one, for the type checker."""
+    return cast("Connection", lent)
