@@ -126,4 +126,5 @@ async def main(payloads: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()))
+    text = Path(sys.argv[1]).read_text(encoding="utf-8")
+    asyncio.run(main([line for line in text.split("\n") if line.strip()]))

@@ -17,6 +17,7 @@ import pytest
 from polymarket_bot.storage import Database
 from tests.makers import payload
 
+BRIEF = {"DATABASE_CONNECT_TIMEOUT": "0.2"}
 COMMAND = [sys.executable, "-m", "polymarket_bot.storage.cli"]
 
 
@@ -153,7 +154,7 @@ async def test_ingest_counts_every_record_and_writes_the_refused_ones_down(
     }
     assert outcome.status == 1
     assert outcome.json == {"files": [{"file": str(feed), **counts}], "total": counts}
-    rejects = tmp_path / ".polymarket" / "rejects.jsonl"
+    (rejects,) = names(tmp_path, "rejects-*.jsonl")
     refused = [json.loads(line) for line in rejects.read_text().splitlines()]
     assert [(row["line"], row["reason"].split(":")[0]) for row in refused] == [
         (4, "price"),
@@ -162,6 +163,10 @@ async def test_ingest_counts_every_record_and_writes_the_refused_ones_down(
     assert refused[1]["record"] == '{"half": '
     assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
     assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == 1
+
+
+def names(folder: Path, pattern: str = "*") -> list[Path]:
+    return sorted(folder.glob(pattern))
 
 
 def lines(number: int) -> list[str]:
@@ -213,7 +218,16 @@ async def test_ingest_of_good_files_ends_with_status_0_and_leaves_no_rejects(
     assert outcome.status == 0, outcome.err
     assert "total" in outcome.out
     assert "two.json.gz: 2 records" in outcome.err
-    assert not (tmp_path / ".polymarket").exists()
+    assert names(tmp_path) == [one, two]
+
+
+async def test_ingest_overwrites_no_file_with_its_rejects(db_url: str, tmp_path: Path) -> None:
+    feed = write_feed(tmp_path / "feed.jsonl", [payload(), "{"])
+    text = feed.read_text()
+    outcome = await run("ingest", feed, "--rejects", feed, "--url", db_url, cwd=tmp_path)
+    assert outcome.status == 1
+    assert "is there already" in outcome.err
+    assert feed.read_text() == text
 
 
 async def test_ingest_of_an_absent_file_is_an_error(db_url: str, tmp_path: Path) -> None:
@@ -237,7 +251,8 @@ async def test_status_tells_how_the_database_stands(
     db_url: str, db: Database, tmp_path: Path
 ) -> None:
     await db.execute(
-        "INSERT INTO polymarket_trades (condition_id, trade_id, timestamp) VALUES ('c', 't', 50);"
+        "INSERT INTO polymarket_trades (condition_id, trade_id, timestamp) VALUES ('c', 't', 50),"
+        " ('no watermark', 'old', 10), ('no watermark', 'new', 50);"
         "INSERT INTO trade_watermarks VALUES ('c', 20, '');"
         "INSERT INTO positions (token_id, size, entry_price, entry_cost, entry_timestamp,"
         " created_at) VALUES ('t', 10, 0.1, 1234567.9, '', '');"
@@ -250,7 +265,7 @@ async def test_status_tells_how_the_database_stands(
     assert report["healthy"] is True
     assert {table["name"]: table["rows"] for table in report["tables"]}["positions"] == 1
     assert len(report["tables"]) == 19
-    assert (report["conditions_behind"], report["watermark_lag_seconds"]) == (1, 30)
+    assert (report["conditions_behind"], report["watermark_lag_seconds"]) == (2, 40)
     assert (report["exposure"], report["realized_pnl"]) == ("1234567.9", "0.3")
     assert "healthy" in (await run("status", "--url", db_url, cwd=tmp_path)).out
 
@@ -265,12 +280,22 @@ async def test_a_database_without_the_schema_names_the_remedy(
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:hunter2@127.0.0.1:1/d", "mysql://u:hunter2@h/d", "hunter2"]
+    "url",
+    [
+        "postgresql://u:hunter2@127.0.0.1:1/d",
+        "postgresql://u:hunter2@127.0.0.1:99999/d",
+        "postgresql://u:[hunter2@h/d",
+        "postgresql://u@127.0.0.1:1/d?pass%77ord=hunter2",
+        "mysql://u:hunter2@h/d",
+        "hunter2",
+    ],
 )
 async def test_an_unusable_url_is_an_error_without_its_password(tmp_path: Path, url: str) -> None:
-    outcome = await run("status", "--url", url, cwd=tmp_path)
+    outcome = await run("status", "--url", url, cwd=tmp_path, **BRIEF)
     assert outcome.status == 1
     assert outcome.err.startswith("error: ")
+    as_json = await run("status", "--json", "--url", url, cwd=tmp_path, **BRIEF)
+    assert as_json.json["error"].startswith("error: ")
     assert "hunter2" not in outcome.err + outcome.out
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,6 +16,7 @@ from polymarket_bot.storage import (
     AlreadyExists,
     Database,
     DatabaseConfig,
+    InvalidInput,
     NotInitialized,
     SchemaMissing,
     ServerUnavailable,
@@ -145,6 +148,80 @@ async def test_an_inner_block_that_raises_undoes_only_itself(db: Database) -> No
     assert (await mark(db, "outer"), await mark(db, "inner")) == (5, 0)
 
 
+async def test_blocks_three_deep_each_undo_only_themselves(db: Database) -> None:
+    marks = TradeWatermarkRepository(db)
+
+    async def block(key: str, *, fails: bool) -> None:
+        async with db.transaction():
+            await marks.update(key, 5)
+            if fails:
+                raise KeyError
+
+    with pytest.raises(KeyError):
+        async with db.transaction():
+            await marks.update("a", 5)
+            with pytest.raises(RuntimeError):
+                async with db.transaction():
+                    await marks.update("b", 5)
+                    with pytest.raises(KeyError):
+                        await block("c", fails=True)
+                    await block("d", fails=False)
+                    raise RuntimeError
+            assert {row.condition_id for row in await marks.get_all()} == {"a"}
+            with pytest.raises(KeyError):
+                await block("e", fails=True)
+            await marks.update("f", 5)
+            raise KeyError
+    assert await marks.get_all() == []
+
+
+async def test_waiting_for_an_outer_task_inside_an_inner_block_ends_with_words(
+    db_url: str,
+) -> None:
+    async with Database(DatabaseConfig(url=db_url, command_timeout=0.3)) as db:
+        with pytest.raises(TransactionError, match="await no task that was started outside"):
+            async with db.transaction():
+                task = asyncio.create_task(db.fetchval("SELECT 1"))
+                async with db.transaction():
+                    await task
+
+
+async def test_a_cancelled_block_stays_cancelled_whatever_its_tasks_do(db: Database) -> None:
+    async def block() -> None:
+        async with db.transaction():
+            await TradeWatermarkRepository(db).update("c", 5)
+            sibling = asyncio.create_task(db.fetchval("SELECT pg_sleep(5)"))
+            try:
+                await asyncio.sleep(60)
+            finally:
+                sibling.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    task = asyncio.create_task(block())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await mark(db) == 0
+
+
+async def test_an_unknown_isolation_is_refused_by_name(db: Database) -> None:
+    wrong: Any = "READ COMMITTED"
+    with pytest.raises(InvalidInput, match="isolation: expected one of"):
+        async with db.transaction(isolation=wrong):
+            pass
+
+
+async def test_errors_can_be_pickled(db: Database) -> None:
+    with pytest.raises(StorageError) as caught:
+        await db.execute("SELECT no_such_function()")
+    for error in (caught.value, NotInitialized(), InvalidInput("f", 5, "expected text")):
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+        assert (type(again), str(again)) == (type(error), str(error))
+        assert again.__dict__ == error.__dict__
+
+
 async def test_inner_blocks_of_sibling_tasks_do_not_undo_each_other(db: Database) -> None:
     marks = TradeWatermarkRepository(db)
 
@@ -259,7 +336,7 @@ async def test_a_statement_longer_than_command_timeout_ends(db_url: str) -> None
 
 
 async def test_a_server_that_is_not_there_is_an_error_with_a_remedy() -> None:
-    db = Database(DatabaseConfig(url=URL))
+    db = Database(DatabaseConfig(url=URL, connect_timeout=0.2))
     with pytest.raises(ServerUnavailable, match="DATABASE_URL") as caught:
         await db.initialize()
     assert SECRET not in str(caught.value)
@@ -295,6 +372,8 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
         ("url", {"url": f"postgresql://u:a@{SECRET}@h/d"}),
         ("url", {"url": f"postgresql://u:{SECRET}#@h/d"}),
         ("url", {"url": f"postgresql://u:{SECRET}@h:port/d"}),
+        ("url", {"url": f"postgresql://u:{SECRET}@h:99999/d"}),
+        ("url", {"url": f"postgresql://u:[{SECRET}@h/d"}),
         ("min_connections", {"url": URL, "min_connections": -1}),
         ("min_connections", {"url": URL, "min_connections": 11}),
         ("max_connections", {"url": URL, "max_connections": 0}),
@@ -309,6 +388,7 @@ def test_a_wrong_setting_is_refused_by_name_without_the_password(
         DatabaseConfig(**arguments)  # type: ignore[arg-type]  # wrong on purpose
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(caught.value)
+    assert SECRET not in caught.value.json()
 
 
 def test_no_url_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,6 +404,8 @@ def test_no_url_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
         f"postgresql://u:{SECRET}@h1:1,h2:2/d?application_name=x",
         f"postgresql://u@h/d?password={SECRET}&sslmode=require",
         f"postgresql://u:{SECRET}@[::1]:5432/d",
+        f"postgresql://u@h/d?pass%77ord={SECRET}",
+        f"postgresql://u@h/d?a=b;PASSWORD={SECRET}",
     ],
 )
 def test_no_repr_shows_the_password(url: str) -> None:

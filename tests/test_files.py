@@ -107,6 +107,13 @@ def test_what_cannot_be_opened_raises_the_os_error(tmp_path: Path) -> None:
         next(read_records(tmp_path))
 
 
+def test_arrays_one_after_another_are_pages_of_one_feed() -> None:
+    records = read(b'[{"a": 1},\n{"a": 2}]\n[{"a": 3}]\n\n[]\n[{"a": 4}]\n')
+    assert good(records) == ['{"a": 1}', '{"a": 2}', '{"a": 3}', '{"a": 4}']
+    assert [record.line for record in records] == [1, 2, 3, 6]
+    assert problems(records) == []
+
+
 # --- lines ---------------------------------------------------------------------------------
 
 

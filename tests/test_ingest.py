@@ -12,6 +12,7 @@ import pytest
 from polymarket_bot.storage import (
     Database,
     IngestReport,
+    InvalidInput,
     Refusal,
     TradeRepository,
     TradeWatermarkRepository,
@@ -48,7 +49,9 @@ async def test_the_same_trades_in_any_order_give_the_same_rows(db: Database) -> 
     shuffled = feed + feed[:700]
     random.Random(3).shuffle(shuffled)  # noqa: S311 - an order, no secret
     first = await trades.ingest(shuffled)
+    rows = await trades.get_all(limit=10_000)
     again = await trades.ingest(reversed(feed))
+    assert await trades.get_all(limit=10_000) == rows
     assert first == IngestReport(read=5_700, inserted=5_000, duplicates=700)
     assert again == IngestReport(read=5_000, duplicates=5_000)
     assert await trades.count() == 5_000
@@ -84,6 +87,19 @@ async def test_records_of_another_kind_are_skipped(db: Database) -> None:
 async def test_trades_before_not_before_are_skipped(db: Database) -> None:
     report = await TradeRepository(db).ingest(payloads(6), not_before=NOW + 1)
     assert report == IngestReport(read=6, inserted=3, skipped=3)
+
+
+@pytest.mark.parametrize("wrong", [NOW * 1000, -1, "soon", True])
+async def test_a_not_before_that_is_no_time_in_seconds_is_refused(db: Database, wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="timestamp"):
+        await TradeRepository(db).ingest(payloads(3), not_before=wrong)
+    assert await TradeRepository(db).count() == 0
+
+
+@pytest.mark.parametrize("wrong", [payload(), json.dumps(payload()), trade()])
+async def test_one_record_alone_is_no_feed(db: Database, wrong: Any) -> None:
+    with pytest.raises(InvalidInput, match="expected an iterable"):
+        await TradeRepository(db).ingest(wrong)
 
 
 async def test_a_trade_from_the_future_is_refused_alone(db: Database) -> None:

@@ -7,14 +7,15 @@ import pickle
 import struct
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from polymarket_bot.storage import (
+    BaseRepository,
     Database,
     PolymarketFirstTrigger,
     PolymarketTrade,
@@ -25,7 +26,7 @@ from polymarket_bot.storage import (
     TriggerRepository,
     TriggerWatermarkRepository,
 )
-from polymarket_bot.storage.types import plain_decimal, real_decimal
+from polymarket_bot.storage.types import Column, Real, Text, plain_decimal, real_decimal
 from tests.makers import trade, trigger
 
 
@@ -188,6 +189,44 @@ async def test_what_a_newer_schema_adds_is_not_noticed(db: Database) -> None:
     found = await TradeWatermarkRepository(db).get("c")
     assert found is not None
     assert found.last_timestamp == 5
+
+
+class Note(BaseModel):
+    """A table of a bot's own, with a generated key."""
+
+    id: Annotated[int, Column("integer")] | None = None
+    text: Text
+    weight: Real
+
+
+NOTES = Table("notes", Note, key=("id",), generated=("id",))
+
+
+class NoteRepository(BaseRepository[Note]):
+    table = NOTES
+
+
+async def test_a_bots_own_table_with_a_generated_key_works(db: Database) -> None:
+    await db.execute("CREATE TABLE notes (id serial PRIMARY KEY, text text, weight real)")
+    notes = NoteRepository(db)
+    first = await notes.create(Note(text="a", weight=0.95))
+    assert (first.id, first.weight) == (1, 0.95)
+    assert await notes.create_many([Note(text="b", weight=1), Note(text="b", weight=1)]) == 2
+    assert [note.id for note in await notes.get_all()] == [1, 2, 3]
+
+
+def test_a_real_column_that_would_lose_digits_is_refused() -> None:
+    class Bad(BaseModel):
+        id: Annotated[int, Column("integer")]
+        price: Annotated[Decimal, Column("real")]
+
+    with pytest.raises(TypeError, match="use Price, Size or Real"):
+        Table("bad", Bad, key=("id",))
+
+
+def test_the_largest_real_is_accepted_and_shown_plainly() -> None:
+    assert trade(size="3.4028235e38").size == Decimal(340282350000000000000000000000000000000)
+    assert str(trade(size="1e6").size) == "1000000"
 
 
 def test_a_table_refuses_a_key_that_is_no_field() -> None:

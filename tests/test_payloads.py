@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import decimal
 import io
 import json
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -71,6 +73,7 @@ def as_csv(fields: dict[str, Any]) -> dict[str, str]:
         payload(asset=int(TOKEN)),
         payload(id="another endpoint's row id", page=7, title="any"),
         payload(type="TRADE"),
+        MappingProxyType(payload()),
         {SNAKE.get(name, name): value for name, value in payload().items()},
         as_csv(payload()),
     ],
@@ -81,7 +84,7 @@ def test_spelling_place_and_unknown_fields_do_not_change_the_identity(
     first, second = PolymarketTrade.from_api(payload()), PolymarketTrade.from_api(same)
     assert (second.condition_id, second.trade_id) == (first.condition_id, first.trade_id)
     assert second.timestamp == first.timestamp
-    as_text = PolymarketTrade.from_api(json.dumps(same, default=str))
+    as_text = PolymarketTrade.from_api(json.dumps(dict(same), default=str))
     assert as_text.trade_id == first.trade_id
 
 
@@ -112,6 +115,35 @@ def test_a_number_is_the_same_as_json_number_text_and_float(price: float, cents:
         json.dumps(payload(price=price, size=size)),
     ]
     assert len({PolymarketTrade.from_api(spelling).trade_id for spelling in spellings}) == 1
+
+
+def test_no_size_is_one_size_however_it_is_signed() -> None:
+    ids = {PolymarketTrade.from_api(payload(size=size)).trade_id for size in (0, "-0.0", 0.0)}
+    assert len(ids) == 1
+
+
+def test_hashes_that_cannot_be_encoded_stay_different() -> None:
+    trades = [PolymarketTrade.from_api(payload(transactionHash=h)) for h in ("0x\ud800", "0x?")]
+    assert len({trade.trade_id for trade in trades}) == 2
+    assert json.loads(trades[0].raw_json or "")["transactionHash"] == "0x\ud800"
+
+
+def test_hexadecimal_texts_are_stored_in_lower_case() -> None:
+    trade = PolymarketTrade.from_api(payload(asset="0xAB", conditionId="0XCD"))
+    assert (trade.token_id, trade.condition_id) == ("0xab", "0xcd")
+
+
+def test_a_mapping_keeps_its_fields_as_json() -> None:
+    given = MappingProxyType({**payload(), "more": MappingProxyType({"a": 1})})
+    kept = json.loads(PolymarketTrade.from_api(given).raw_json or "")
+    assert kept["more"] == {"a": 1}
+    assert kept["asset"] == TOKEN
+
+
+def test_decimals_that_refuse_floats_are_no_hindrance() -> None:
+    with decimal.localcontext() as context:
+        context.traps[decimal.FloatOperation] = True
+        assert PolymarketTrade.from_api(json.dumps(payload())).size == Decimal("12.5")
 
 
 def test_a_row_id_serves_where_there_is_no_hash() -> None:
@@ -153,6 +185,10 @@ def test_a_record_of_another_kind_is_told_from_a_bad_trade() -> None:
         ("record", "[" * 100_000),
         ("record", '{"price": ' + "9" * 10_000 + "}"),
         ("record", '{"price": NaN}'),
+        ("record", '{"x": 1e99999999999999999999}'),
+        ("record", {**payload(), "x": 10**5000}),
+        ("timestamp", payload(timestamp=-0.5)),
+        ("price", payload(price="0.9_5")),
         ("record", b"\xff{}"),
         ("record", None),
         ("record", 5),

@@ -147,6 +147,13 @@ async def test_get_since_never_splits_a_second(trades: TradeRepository) -> None:
     assert ids(await trades.get_since(CONDITION, page[-1].timestamp or 0, limit=2)) == ["b"]
 
 
+async def test_get_since_of_nothing_is_refused(trades: TradeRepository) -> None:
+    await trades.create(trade())
+    nothing: Any = await trades.get_latest_timestamp("absent")
+    with pytest.raises(InvalidInput, match="timestamp"):
+        await trades.get_since(CONDITION, nothing)
+
+
 async def test_get_latest_timestamp_is_none_without_trades(trades: TradeRepository) -> None:
     assert await trades.get_latest_timestamp(CONDITION) is None
 

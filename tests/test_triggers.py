@@ -85,6 +85,20 @@ async def test_triggers_are_listed_newest_first(triggers: TriggerRepository) -> 
     assert [r.token_id for r in await triggers.get_recent(NOW, 0.95)] == ["other", TOKEN]
 
 
+async def test_older_rows_in_milliseconds_stand_in_their_place(
+    db: Database, triggers: TriggerRepository
+) -> None:
+    insert = (
+        "INSERT INTO polymarket_first_triggers (token_id, threshold, trigger_timestamp, created_at)"
+        " VALUES ($1, 0.95, $2, '')"
+    )
+    await db.execute(insert, "old", 1_700_000_000_000)
+    await db.execute(insert, "new in milliseconds", (NOW + 5) * 1000)
+    await triggers.create(trigger())
+    recent = await triggers.get_recent(NOW)
+    assert [row.token_id for row in recent] == ["new in milliseconds", TOKEN]
+
+
 @pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "much", None, True, 10**40])
 async def test_what_is_no_threshold_is_refused_by_name(
     triggers: TriggerRepository, threshold: Any

@@ -32,11 +32,15 @@ def taken(items: Iterator[T], size: int) -> Iterator[list[T]]:
 def distinct_rows(table: Table[M], models: Iterable[M]) -> list[list[Any]]:
     """Return the rows to insert: the first of each key, in key order.
 
+    Rows whose key the database generates are all different, and stay in their order.
+
     Writers that meet in a key wait for each other; one order for all keeps them from deadlock.
 
     Raises:
         InvalidInput: one of `models` is not of this table.
     """
+    if set(table.key) & set(table.generated):
+        return [table.values_of(model) for model in models]
     places = [table.written.index(name) for name in table.key]
     rows: dict[tuple[Any, ...], list[Any]] = {}
     for model in models:

@@ -9,9 +9,12 @@ MILLISECONDS_FROM = 100_000_000_000
 
 
 def utc_text(moment: datetime) -> str:
-    """Return `moment` as `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; a naive one is taken as UTC."""
-    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return aware.isoformat(timespec="microseconds")
+    """Return `moment` as `YYYY-MM-DDTHH:MM:SS.ffffff+00:00`; a naive one is taken as UTC.
+
+    Raises:
+        ValueError: in UTC it lies outside the years 1 to 9999.
+    """
+    return _in_utc(moment).isoformat(timespec="microseconds")
 
 
 def now_text() -> str:
@@ -25,7 +28,10 @@ def parse_time(value: str) -> datetime:
     Raises:
         ValueError: it is no ISO 8601 time, or lies outside the years 1 to 9999.
     """
-    moment = datetime.fromisoformat(value.strip())
+    return _in_utc(datetime.fromisoformat(value.strip()))
+
+
+def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError as error:

@@ -6,9 +6,17 @@ import re
 import ssl
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -17,12 +25,23 @@ Tls: TypeAlias = Literal["disable", "prefer", "require", "verify-ca", "verify-fu
 _SCHEMES = ("postgresql://", "postgres://", "postgresql+asyncpg://")
 _USER_PASSWORD = re.compile(r"(//[^:@/?]*):.*@", re.DOTALL)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^:@\[\]]*)(:\d*)?")
-_QUERY_PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*")
+_OPTION = re.compile(r"([?&;])([^=&;]*)=([^&;]*)")
+_LAST_PORT = 65535
 
 
 def without_password(url: str) -> str:
     """Return `url` with its passwords replaced by `***`."""
-    return _QUERY_PASSWORD.sub(r"\1***", _USER_PASSWORD.sub(r"\1:***@", url))
+    return _OPTION.sub(_hidden, _USER_PASSWORD.sub(r"\1:***@", url))
+
+
+def _hidden(option: re.Match[str]) -> str:
+    mark, name, value = option.groups()
+    return f"{mark}{name}={'***' if 'pass' in unquote(name).lower() else value}"
+
+
+def _is_host(text: str) -> bool:
+    found = _HOST.fullmatch(text)
+    return found is not None and int((found[2] or ":0")[1:] or 0) <= _LAST_PORT
 
 
 def _is_sound(url: str) -> bool:
@@ -32,9 +51,27 @@ def _is_sound(url: str) -> bool:
     credentials, _, hosts = authority.rpartition("@")
     return (
         "@" not in credentials
+        and not set("[]") & set(credentials)
         and "@" not in database
         and "#" not in url
-        and all(_HOST.fullmatch(host) for host in hosts.split(","))
+        and all(map(_is_host, hosts.split(",")))
+    )
+
+
+def _without_input(error: ValidationError) -> ValidationError:
+    """Return the error without what was given: a URL has a password in it."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return ValidationError.from_exception_data(
+        error.title,
+        [
+            InitErrorDetails(
+                type=PydanticCustomError("wrong_setting", "{text}", {"text": detail["msg"]}),
+                loc=detail["loc"],
+                input=None,
+            )
+            for detail in details
+        ],
+        hide_input=True,
     )
 
 
@@ -90,6 +127,12 @@ class DatabaseConfig(BaseSettings):
         populate_by_name=True,
         arbitrary_types_allowed=True,
     )
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - the fields, checked by Pydantic
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _without_input(error) from None
 
     url: str = Field(default="", repr=False)
     host: str | None = Field(default=None, validation_alias=_names("host"))

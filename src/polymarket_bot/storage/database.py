@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 import asyncpg
 
@@ -41,6 +41,7 @@ from polymarket_bot.storage.errors import (
     Conflict,
     ConnectionLost,
     IdleTransactionTimeout,
+    InvalidInput,
     NotInitialized,
     Outcome,
     ReadOnlyServer,
@@ -149,6 +150,8 @@ class Database(Executor):
             TransactionError: an inner block asks for an isolation of its own, or a task calls
                 after its block has ended.
         """
+        if isolation is not None and isolation not in get_args(Isolation):
+            raise InvalidInput("isolation", isolation, f"expected one of {get_args(Isolation)}")
         outer = current_scope(self)
         if outer is None:
             block = self._outermost(isolation, readonly=readonly, deferrable=deferrable)
@@ -159,7 +162,7 @@ class Database(Executor):
                 remedy="give them to the outermost block",
             )
         else:
-            block = scope_of(self, self._inner(outer))
+            block = scope_of(self, self._inner(outer), self.config.command_timeout)
         async with block as scope:
             yield as_connection(scope.lent)
 
@@ -357,11 +360,15 @@ class Database(Executor):
             try:
                 return await self._ask(connection, verb, query, args, timeout)
             except ConnectionLost as lost:
-                cause = lost.__cause__ or lost
-                kind = ConnectionLost
-                if idle >= self.config.idle_in_transaction_timeout:
-                    kind = IdleTransactionTimeout
-                raise kind(cause, Outcome.ROLLED_BACK) from cause
+                lost = ConnectionLost(lost.__cause__ or lost, Outcome.ROLLED_BACK)
+                raise self._named(lost, idle) from lost.__cause__
+
+    def _named(self, lost: ConnectionLost, idle: float) -> ConnectionLost:
+        """Name the limit by which the server ended a transaction: it tells nobody itself."""
+        ended = idle >= self.config.idle_in_transaction_timeout
+        if ended and lost.outcome is Outcome.ROLLED_BACK:
+            return IdleTransactionTimeout(lost.__cause__ or lost, lost.outcome)
+        return lost
 
     async def _ask(
         self,
@@ -424,8 +431,13 @@ class Database(Executor):
                 deferrable=deferrable,
                 lookup=self._outcome,
             )
-            async with scope_of(self, block) as scope:
-                yield scope
+            scope = None
+            try:
+                async with scope_of(self, block, self.config.command_timeout) as scope:
+                    yield scope
+            except ConnectionLost as lost:
+                idle = time.monotonic() - scope.active if scope else 0
+                raise self._named(lost, idle) from lost.__cause__
             lease.changed = scope.touched
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, Self
@@ -22,6 +23,10 @@ class StorageError(Exception):
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
         super().__init__(message if remedy is None else f"{message}; {remedy}")
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the message and the fields, whatever the constructor takes."""
+        return _restored, (type(self), self.args), self.__dict__
 
 
 class ConfigurationError(StorageError):
@@ -261,5 +266,18 @@ class TransactionAborted(TransactionError):
 
 def shown(value: object) -> str:
     """Return a value's kind and the beginning of its text, for a message."""
-    text = repr(value)
+    try:
+        text = _abridged.repr(value)
+    except Exception:  # noqa: BLE001 - an int of too many digits, a repr of somebody else's
+        text = "that cannot be shown"
     return f"{type(value).__name__} {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}"
+
+
+_abridged = reprlib.Repr()
+_abridged.maxstring = _abridged.maxother = _abridged.maxlong = _SHOWN
+
+
+def _restored(kind: type[StorageError], args: tuple[object, ...]) -> StorageError:
+    error = kind.__new__(kind)
+    error.args = args
+    return error

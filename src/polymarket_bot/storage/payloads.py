@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
+from math import floor
 from typing import Any
 
 from polymarket_bot.storage.clock import MILLISECONDS_FROM, parse_time
@@ -44,14 +45,14 @@ def trade_values(
         raise OtherRecord("type", kind, "expected TRADE")
     values = {
         "condition_id": _hex_lowered(_text(fields, "condition_id")),
-        "token_id": _text(fields, "token_id"),
+        "token_id": _hex_lowered(_text(fields, "token_id")),
         "price": _number(fields, "price", strict=strict_precision),
         "size": _number(fields, "size", strict=strict_precision),
         "side": _side(fields),
         "timestamp": _seconds(fields),
         "raw_json": raw_json,
-        "outcome": _optional(fields, "outcome"),
-        "outcome_index": _optional(fields, "outcome_index"),
+        "outcome": _find(fields, "outcome"),
+        "outcome_index": _find(fields, "outcome_index"),
     }
     values["trade_id"] = _trade_id(fields, values)
     return values
@@ -70,15 +71,15 @@ def _trade_id(fields: Mapping[str, Any], values: Mapping[str, Any]) -> str:
         return _text(fields, "id")
     parts = (
         _text(fields, "hash").lower(),
-        str(_optional(fields, "wallet") or "").lower(),
-        _hex_lowered(values["token_id"]),
+        str(_find(fields, "wallet") or "").lower(),
+        values["token_id"],
         values["side"],
-        repr(float(values["price"])),
-        repr(float(values["size"])),
+        repr(float(values["price"]) + 0.0),  # -0.0 is 0.0
+        repr(float(values["size"]) + 0.0),
         str(values["timestamp"]),
         values["condition_id"],
     )
-    return sha256("\x1f".join(parts).encode(errors="replace")).hexdigest()[:32]
+    return sha256("\x1f".join(parts).encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _parsed(payload: Mapping[str, Any] | str | bytes) -> tuple[Mapping[str, Any], str]:
@@ -90,7 +91,7 @@ def _parsed(payload: Mapping[str, Any] | str | bytes) -> tuple[Mapping[str, Any]
     try:
         text = payload if isinstance(payload, str) else payload.decode()
         fields = _decoder.decode(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, ArithmeticError) as error:
         raise InvalidRecord("record", payload, "expected a JSON object", error) from error
     if not isinstance(fields, dict):
         raise InvalidRecord("record", payload, "expected a JSON object")
@@ -106,28 +107,31 @@ _decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant
 
 def _dumped(payload: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(payload, ensure_ascii=False, allow_nan=False, default=str)
+        text = json.dumps(dict(payload), ensure_ascii=False, allow_nan=False, default=_plain)
+        # A lone surrogate, which no text column can hold, is kept as an escape.
+        return text if text.isascii() else text.encode(errors="backslashreplace").decode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRecord("record", payload, "expected what JSON can hold", error) from error
 
 
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
 def _find(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as the exchange sent it
-    """Return the first given value among the spellings of `name`; empty text counts as none."""
+    """Return the first given value among the spellings of `name`; blank text counts as none."""
     for spelling in _SPELLINGS[name]:
         value = fields.get(spelling)
-        if value is not None and value != "":
+        if isinstance(value, str):
+            value = value.strip() or None
+        if value is not None:
             return value
     return None
 
 
-def _optional(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - the model checks it
-    value = _find(fields, name)
-    return value.strip() if isinstance(value, str) else value
-
-
 def _required(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - the caller checks it
-    value = _optional(fields, name)
-    if value is None or value == "":
+    value = _find(fields, name)
+    if value is None:
         raise InvalidRecord(name, value, f"expected {' or '.join(_SPELLINGS[name])}")
     return value
 
@@ -148,6 +152,8 @@ def _number(fields: Mapping[str, Any], name: str, *, strict: bool) -> Decimal:
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
             raise TypeError
+        if isinstance(value, str) and "_" in value:
+            raise ValueError
         number = Decimal(repr(value) if isinstance(value, float) else value)
         if not number.is_finite():
             raise InvalidOperation
@@ -192,5 +198,5 @@ def _seconds(fields: Mapping[str, Any]) -> int:
 def _whole_seconds(number: Decimal) -> int:
     if not -(2**63) <= number < 2**63:
         raise InvalidRecord("timestamp", number, "expected Unix seconds or milliseconds")
-    seconds = int(number)
+    seconds = floor(number)
     return seconds // 1000 if seconds >= MILLISECONDS_FROM else seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
@@ -74,6 +74,10 @@ async def _connect_beside(url: str) -> asyncpg.Connection[asyncpg.Record]:
 
 def _database_of(url: str) -> str:
     parts = urlsplit(url)
+    options = parse_qs(parts.query)
+    for name in ("dbname", "database"):
+        if name in options:
+            return options[name][-1]
     return unquote(parts.path.lstrip("/")) or unquote(parts.username or "postgres")
 
 

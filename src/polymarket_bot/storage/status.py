@@ -17,9 +17,10 @@ WHERE c.relkind = 'r' AND n.nspname = current_schema() ORDER BY c.relname
 _BEHIND = """
 SELECT count(*) AS conditions,
        count(*) FILTER (WHERE newest > COALESCE(last_timestamp, 0)) AS behind,
-       COALESCE(max(newest - last_timestamp) FILTER (WHERE newest > last_timestamp), 0) AS seconds
+       COALESCE(max(newest - COALESCE(last_timestamp, oldest)), 0) AS seconds
 FROM (
-    SELECT condition_id, max(timestamp) AS newest FROM polymarket_trades GROUP BY condition_id
+    SELECT condition_id, min(timestamp) AS oldest, max(timestamp) AS newest
+    FROM polymarket_trades GROUP BY condition_id
 ) AS trades LEFT JOIN trade_watermarks USING (condition_id)
 """
 # Sums are made in NUMERIC over the shortest decimals: REAL would lose digits.
@@ -55,7 +56,8 @@ class StatusReport:
         tables: every table of the schema, by name.
         conditions: conditions that have trades.
         conditions_behind: those with trades later than their watermark.
-        watermark_lag_seconds: the furthest that a watermark is behind its newest trade.
+        watermark_lag_seconds: the furthest that a watermark is behind its newest trade; where
+            there is none, the oldest trade counts.
         pending: work that waits, by kind: candidates, approvals, orders, exits.
         open_positions: how many positions are open.
         exposure: the sum of their entry costs.
@@ -89,7 +91,7 @@ async def read_status(db: Executor) -> StatusReport:
         tables=await _table_sizes(db),
         conditions=behind["conditions"],
         conditions_behind=behind["behind"],
-        watermark_lag_seconds=behind["seconds"],
+        watermark_lag_seconds=max(0, behind["seconds"]),
         pending={kind: work[kind] for kind in ("candidates", "approvals", "orders", "exits")},
         open_positions=work["positions"],
         exposure=plain_decimal(work["exposure"]),

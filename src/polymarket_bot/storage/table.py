@@ -43,9 +43,15 @@ class Table(Generic[M]):
     schema: str | None = None
 
     def __post_init__(self) -> None:
-        for column in (*self.key, *self.unique, *self.generated):
-            if column not in self.columns:
-                raise TypeError(f"{self.model.__name__} has no field {column!r}")
+        for name, column in self.columns.items():
+            if column.sql == "real" and column.from_text is None:
+                raise TypeError(
+                    f"{self.model.__name__}.{name} is REAL and needs a from_text: use Price, Size "
+                    "or Real of polymarket_bot.storage.types"
+                )
+        for name in (*self.key, *self.unique, *self.generated):
+            if name not in self.columns:
+                raise TypeError(f"{self.model.__name__} has no field {name!r}")
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -100,12 +106,21 @@ class Table(Generic[M]):
             name: TypeAdapter(_annotation(field)) for name, field in self.model.model_fields.items()
         }
 
-    def check(self, column: str, value: object) -> Any:  # noqa: ANN401 - a column's value
+    def check(self, column: str, value: object, *, optional: bool = False) -> Any:  # noqa: ANN401 - a column's value
         """Return `value` as the column's type, by the rules of the model's field.
+
+        Args:
+            column: the column.
+            value: the value; None only with `optional`, even where the column takes NULL.
+            optional: let None through.
 
         Raises:
             InvalidInput: it is refused; names the column.
         """
+        if value is None:
+            if optional:
+                return None
+            raise InvalidInput(column, value, f"expected a {self.columns[column].sql} value")
         try:
             return self._adapters[column].validate_python(value)
         except ValidationError as error:

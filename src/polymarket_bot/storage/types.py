@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from polymarket_bot.storage.clock import MILLISECONDS_FROM, parse_time, unit_of,
 N = TypeVar("N", float, Decimal)
 
 _FLOAT4 = struct.Struct("f")
-_LARGEST_REAL = 3.4028234663852886e38
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Column:
     Attributes:
         sql: the type's name in PostgreSQL's catalog.
         from_text: where set, the column is selected as text and this makes the value.
-            A REAL is read so: its text is the shortest decimal that stores the same.
+            A REAL must be read so: its text is the shortest decimal that stores the same.
         unix_seconds: the column holds a time that may not lie in the future on write.
     """
 
@@ -66,11 +66,19 @@ def _not_a_bool(value: object) -> object:
 
 
 def _fits_real(value: N) -> N:
-    if not -_LARGEST_REAL <= value <= _LARGEST_REAL:  # also false for NaN
+    try:
+        stored = _as_real(float(value))
+    except OverflowError:
+        stored = math.inf
+    if not math.isfinite(stored):
         raise ValueError("expected a finite number within the range of REAL (up to 3.4e38)")
-    if value and not _as_real(float(value)):
+    if value and not stored:
         raise ValueError("expected 0 or a number that REAL can hold (from 1.4e-45)")
     return value
+
+
+def _in_plain_notation(value: Decimal) -> Decimal:
+    return plain_decimal(str(value).lower())
 
 
 def _storable(value: str) -> str:
@@ -87,14 +95,12 @@ def _storable(value: str) -> str:
 
 
 def _canonical_time(value: object) -> str:
-    if isinstance(value, datetime):
-        return utc_text(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str | datetime):
         raise ValueError(  # noqa: TRY004 - pydantic reports ValueError
             f"expected a datetime or an ISO 8601 text, got {type(value).__name__}"
         )
     try:
-        return utc_text(parse_time(value))
+        return utc_text(value if isinstance(value, datetime) else parse_time(value))
     except ValueError as error:
         raise ValueError("expected an ISO 8601 time such as 2025-10-10T12:09:20+00:00") from error
 
@@ -134,6 +140,7 @@ _Money = Annotated[
     Decimal,
     BeforeValidator(_not_a_bool),
     AfterValidator(_fits_real),
+    AfterValidator(_in_plain_notation),
     Column("real", from_text=plain_decimal),
 ]
 

@@ -16,4 +16,7 @@ def main() -> None:
             f"polymarket-storage needs {error.name}: "
             "pip install 'polymarket-bot-storage[cli,embedded]'"
         )
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

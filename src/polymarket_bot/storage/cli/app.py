@@ -26,7 +26,10 @@ from polymarket_bot.storage.schema import apply_seeds, create_database
 from polymarket_bot.storage.status import StatusReport, read_status
 
 app = typer.Typer(
-    help="Storage for trading bots on PostgreSQL.", no_args_is_help=True, add_completion=False
+    help="Storage for trading bots on PostgreSQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they show local variables, and so a URL's password
 )
 app.add_typer(server_app, name="db")
 
@@ -46,13 +49,13 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Store a feed, trigger once per market and threshold, and report."""
-    run(run_demo(feed, seed, url=url, data_dir=data_dir, as_json=as_json))
+    run(run_demo(feed, seed, url=url, data_dir=data_dir, as_json=as_json), as_json=as_json)
 
 
 @app.command()
 def init(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Create the database where it is missing, and what is missing in it."""
-    run(_init(url, data_dir, as_json=as_json))
+    run(_init(url, data_dir, as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -68,21 +71,20 @@ def ingest(
     ],
     rejects: Annotated[
         Path | None,
-        typer.Option(help="Where refused records go; else rejects.jsonl in the data folder."),
+        typer.Option(help="A new file for refused records; else rejects-….jsonl here."),
     ] = None,
     url: Url = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
     """Store the trades of files; repeating it changes nothing. Exit status 1 if any was refused."""
-    rejects = rejects or data_dir / "rejects.jsonl"
-    run(ingest_files(files, rejects, url=url, data_dir=data_dir, as_json=as_json))
+    run(ingest_files(files, rejects, url=url, data_dir=data_dir, as_json=as_json), as_json=as_json)
 
 
 @app.command()
 def status(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Show health, sizes, watermark lag, pending work, open positions and P&L."""
-    run(_status(url, data_dir, as_json=as_json))
+    run(_status(url, data_dir, as_json=as_json), as_json=as_json)
 
 
 async def _init(url: str | None, data_dir: Path, *, as_json: bool) -> int:

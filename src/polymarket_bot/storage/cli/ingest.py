@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from polymarket_bot.storage.bulk import taken
 from polymarket_bot.storage.cli.output import Advance, note, print_json, print_table, progress
 from polymarket_bot.storage.cli.target import open_database
+from polymarket_bot.storage.errors import ConfigurationError
 from polymarket_bot.storage.files import Record, records_of
 from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.repositories.trade_repo import TradeRepository
@@ -20,17 +22,28 @@ _BATCH = 10_000
 
 
 class Rejects:
-    """A file of refused records, one JSON object a line; made anew with the first of them."""
+    """A file of refused records, one JSON object a line; made with the first of them.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: the file, which must not be there yet; else one in the current folder that no
+            other run writes to.
+
+    Raises:
+        ConfigurationError: the file is there already.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None and path.exists():
+            raise ConfigurationError(
+                f"--rejects: {path} is there already", remedy="name a file that is not"
+            )
+        self.path = path or Path(f"rejects-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.jsonl")
         self._file: IO[str] | None = None
 
     def write(self, source: Path, line: int, reason: str, record: object) -> None:
         """Write one refused record."""
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "w", encoding="utf-8", opener=_private)  # noqa: SIM115 - Path.open has no opener
+            self._file = open(self.path, "x", encoding="utf-8", opener=_private)  # noqa: SIM115 - Path.open has no opener
         entry = {"file": str(source), "line": line, "reason": reason, "record": _text(record)}
         json.dump(entry, self._file)
         self._file.write("\n")
@@ -44,7 +57,12 @@ class Rejects:
 
 
 async def ingest_files(
-    files: Sequence[Path], rejects_path: Path, *, url: str | None, data_dir: Path, as_json: bool
+    files: Sequence[Path],
+    rejects_path: Path | None,
+    *,
+    url: str | None,
+    data_dir: Path,
+    as_json: bool,
 ) -> int:
     """Ingest files one after another, print the counts, and return the exit status."""
     rejects = Rejects(rejects_path)

@@ -16,19 +16,19 @@ server_app = typer.Typer(help="The embedded server.", no_args_is_help=True)
 @server_app.command()
 def start(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Start the embedded server and leave it running until `db stop`."""
-    run(_start(data_dir, as_json=as_json))
+    run(_start(data_dir, as_json=as_json), as_json=as_json)
 
 
 @server_app.command()
 def stop(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Stop the embedded server; where others still use it, it stops when they leave."""
-    run(_stop(data_dir, as_json=as_json))
+    run(_stop(data_dir, as_json=as_json), as_json=as_json)
 
 
 @server_app.command()
 def url(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Print the URL of the running embedded server."""
-    run(_url(data_dir, as_json=as_json))
+    run(_url(data_dir, as_json=as_json), as_json=as_json)
 
 
 async def _start(data_dir: Path, *, as_json: bool) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from polymarket_bot.storage.cli.output import note, print_json
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.embedded import EmbeddedPostgres
@@ -55,15 +55,24 @@ async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Databa
             yield db
 
 
-def run(command: Coroutine[Any, Any, int | None]) -> None:
-    """Run a command to its end and exit with its status: 0 only when all went well."""
+def run(command: Coroutine[Any, Any, int | None], *, as_json: bool = False) -> None:
+    """Run a command to its end and exit with its status: 0 only when all went well.
+
+    With `as_json`, an error is an object on standard output, too.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         status = asyncio.run(command)
     except (StorageError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is a command
-        status = 1
+        status = _fail(f"error: {error}", 1, as_json=as_json)
     except KeyboardInterrupt:
-        print("interrupted: what was stored before stays stored", file=sys.stderr)  # noqa: T201
-        status = INTERRUPTED
+        text = "interrupted: what was stored before stays stored"
+        status = _fail(text, INTERRUPTED, as_json=as_json)
     raise typer.Exit(status or 0)
+
+
+def _fail(text: str, status: int, *, as_json: bool) -> int:
+    note(text)
+    if as_json:
+        print_json({"error": text})
+    return status

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
@@ -25,6 +26,9 @@ Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializabl
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Lookup: TypeAlias = Callable[[str, Connection], Awaitable[Outcome]]
 """Finds out what became of a transaction, by its id and the connection that ran it."""
+
+# Without the release the savepoint would stay, and the block around would go back to it.
+_UNDO_BLOCK = "ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block"
 
 _log = logging.getLogger(__name__)
 
@@ -98,9 +102,10 @@ async def transaction_block(
         await transaction.start()
     try:
         yield connection
-        xid = await _assigned_id(connection) if lookup and not readonly else None
+        tagged = hasattr(connection, "last_tag")  # else only a question tells of a failure
+        xid = None if readonly or (tagged and not lookup) else await _assigned_id(connection)
     except BaseException:
-        await _undo(transaction.rollback())
+        await _undo(transaction.rollback)
         raise
     await _uncancelled(_commit(connection, transaction, xid, lookup))
     if getattr(connection, "last_tag", None) == "ROLLBACK":
@@ -170,7 +175,7 @@ async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
     try:
         yield connection
     except BaseException:
-        await _undo(connection.execute("ROLLBACK TO SAVEPOINT block"))
+        await _undo(partial(connection.execute, _UNDO_BLOCK))
         raise
     try:
         with driver_errors():
@@ -178,14 +183,14 @@ async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
     except StorageError as error:
         if not isinstance(error.__cause__, asyncpg.InFailedSQLTransactionError):
             raise
-        await _undo(connection.execute("ROLLBACK TO SAVEPOINT block"))
+        await _undo(partial(connection.execute, _UNDO_BLOCK))
         raise TransactionAborted from error
 
 
-async def _undo(rollback: Any) -> None:  # noqa: ANN401 - a driver's coroutine
+async def _undo(rollback: Callable[[], Awaitable[object]]) -> None:
     """Roll back; where the connection is gone, so is its transaction, and the cause goes on."""
     try:
         with driver_errors():
-            await rollback
+            await rollback()
     except StorageError as error:
         _log.warning("rollback failed, the server ends the transaction: %s", error)

@@ -11,6 +11,7 @@ import asyncpg
 from polymarket_bot.storage.errors import (
     AccessRefused,
     AlreadyExists,
+    ConfigurationError,
     Conflict,
     ConnectionLost,
     ConstraintViolation,
@@ -75,6 +76,13 @@ def driver_errors(*, opening: bool = False) -> Iterator[None]:
         yield
     except DRIVER_ERRORS as error:
         raise translated(error, opening=opening) from error
+    except (ValueError, OverflowError):
+        if not opening:
+            raise
+        raise ConfigurationError(  # without its cause, which can show a part of the password
+            "url: the driver cannot read it",
+            remedy="write it as postgresql://user:password@host:port/database",
+        ) from None
 
 
 def translated(

@@ -14,10 +14,10 @@ from asyncpg.pool import PoolConnectionProxy
 
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import is_closed, terminate
-from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, translated
+from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, driver_errors
 from polymarket_bot.storage.connections.holders import Claim, Counters, PoolStats
 from polymarket_bot.storage.connections.sessions import connect_arguments, is_passing, look_around
-from polymarket_bot.storage.errors import NotInitialized, PoolTimeout, WrongLoop
+from polymarket_bot.storage.errors import NotInitialized, PoolTimeout, StorageError, WrongLoop
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
@@ -77,7 +77,7 @@ class LeasePool:
             PoolerUndeclared: there is a pooler, and the configuration does not say so.
         """
         self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
-        try:
+        with driver_errors(opening=True):
             self._pool = asyncpg.create_pool(
                 min_size=0,
                 max_size=self._config.max_connections,
@@ -86,8 +86,6 @@ class LeasePool:
                 **connect_arguments(self._config),
             )
             await self._pool
-        except DRIVER_ERRORS as error:
-            raise translated(error, opening=True) from error
         deadline = time.monotonic() + self._config.connect_timeout
         self._permits -= 1
         first = await self._opened(deadline)
@@ -275,11 +273,13 @@ class LeasePool:
         try:
             while True:
                 try:
-                    return await self._attempt(self._pool, deadline)
-                except DRIVER_ERRORS as error:
+                    with driver_errors(opening=True):
+                        return await self._attempt(self._pool, deadline)
+                except StorageError as error:
                     self.counters.opening_errors += 1
-                    if not is_passing(error) or time.monotonic() + pause > deadline:
-                        raise translated(error, opening=True) from error
+                    passing = error.__cause__ is not None and is_passing(error.__cause__)
+                    if not passing or time.monotonic() + pause > deadline:
+                        raise
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         except BaseException:

@@ -39,8 +39,9 @@ class Scope:
         active: when a statement last ended, by the monotonic clock.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, limit: float) -> None:
         self.connection = connection
+        self._limit = limit
         self.lent = Lent(connection)
         self.active = time.monotonic()
         self._lock = asyncio.Lock()
@@ -56,9 +57,9 @@ class Scope:
         """Have the block's connection for oneself.
 
         Raises:
-            TransactionError: the block has ended.
+            TransactionError: the block has ended, or others of its tasks kept the connection.
         """
-        async with self._lock:
+        async with self._turn():
             if not self._open:
                 raise TransactionError(
                     "this task was started inside a transaction block that has ended",
@@ -68,6 +69,23 @@ class Scope:
                 yield self.connection
             finally:
                 self.active = time.monotonic()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for the block's other tasks, not for ever: one may wait for this one."""
+        try:
+            async with asyncio.timeout(self._limit):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise TransactionError(
+                f"another task of this transaction block has kept its connection for "
+                f"{self._limit:g} s",
+                remedy="inside an inner block, await no task that was started outside it",
+            ) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     async def end(self) -> None:
         """Let no more statements in, and wait for the one that a sibling task is running."""
@@ -89,11 +107,14 @@ def current_scope(database: object) -> Scope | None:
 
 @asynccontextmanager
 async def scope_of(
-    database: object, block: AbstractAsyncContextManager[Connection]
+    database: object, block: AbstractAsyncContextManager[Connection], limit: float
 ) -> AsyncIterator[Scope]:
-    """Make this task's calls on `database`, and those of tasks started inside, part of `block`."""
+    """Make this task's calls on `database`, and those of tasks started inside, part of `block`.
+
+    A task waits for the others at most `limit` seconds.
+    """
     async with block as connection:
-        scope, outer = Scope(connection), _scopes.get()
+        scope, outer = Scope(connection, limit), _scopes.get()
         _scopes.set({**outer, database: scope})
         try:
             yield scope

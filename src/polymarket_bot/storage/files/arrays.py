@@ -67,6 +67,10 @@ class ArrayScanner:
         ended = False
         while opening := self._opening():
             if opening == b"]":
+                self._start += 1
+                if self._opening() == b"[":  # the next page
+                    self._start += 1
+                    continue
                 yield from self._remainder()
                 return
             try:
@@ -227,7 +231,6 @@ class ArrayScanner:
 
     def _remainder(self) -> Iterator[Record]:
         """Read what follows the closing bracket: there should be nothing."""
-        self._start += 1
         if self._opening():
             yield self._problem(len(self._buffer), "text after the closing bracket")
         for _ in self._chunks:

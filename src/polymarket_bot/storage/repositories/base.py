@@ -13,7 +13,7 @@ from polymarket_bot.storage.connections.executor import Executor, as_executor
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.table import M, Table
 
-_ATTEMPTS = 3
+ATTEMPTS = 3
 _LIMIT = 2**63 - 1
 
 
@@ -95,7 +95,7 @@ class KeyedRepository(Generic[M]):
     def _by(self, value: object, id_column: str | None) -> tuple[tuple[str, ...], Sequence[Any]]:
         """Return the columns that identify a row, and their checked values."""
         table = self.table
-        if id_column is not None and id_column not in table.columns:
+        if id_column is not None and id_column not in tuple(table.columns):
             raise InvalidInput(
                 "id_column", id_column, f"expected one of {', '.join(table.columns)}"
             )
@@ -136,16 +136,14 @@ class BaseRepository(KeyedRepository[M]):
         """Store `model`; with `keep`, a row of the same key is left and returned."""
         row = self.table.values_of(model)
         statement = statements.insert(self.table, keep=keep)
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             if stored := await self._one(statement, *row, *self._reached(row), repeatable=keep):
                 return stored
             if keep and (kept := await self._stored(model)):
                 return kept
             clock = await bulk.database_clock(self._db)
             bulk.refuse_future(self.table, [row], clock, self._db.future_skew)
-        raise InvalidInput(
-            self.table.name, model, "expected a row that this user may insert and see"
-        )
+        raise InvalidInput(self.table.name, model, "expected a row that the database lets in")
 
     async def _stored(self, model: M) -> M | None:
         values = [getattr(model, name) for name in self.table.key]

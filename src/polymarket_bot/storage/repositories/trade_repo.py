@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
@@ -158,6 +158,10 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
                 rows that another layer stored under its own ids is not stored twice.
             on_refusal: called with each refused record.
         """
+        if isinstance(trades, PolymarketTrade | Mapping | str | bytes):
+            raise InvalidInput("trades", trades, "expected an iterable of records")
+        if not_before is not None:
+            not_before = whole_number("not_before", self.table.check("timestamp", not_before))
         tally = Tally(not_before=not_before, on_refusal=on_refusal)
         clock = await bulk.database_clock(self._db)
         async for batch in batches(trades, _BATCH):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from decimal import Decimal
+from typing import ClassVar, TypeAlias
 
+from polymarket_bot.storage.clock import MILLISECONDS_FROM
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
 from polymarket_bot.storage.repositories.base import BaseRepository, whole_number
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
@@ -15,7 +17,14 @@ FIRST_TRIGGERS = Table(
 )
 TRIGGER_WATERMARKS = Table("trigger_watermarks", TriggerWatermark, key=("threshold",))
 
+Threshold: TypeAlias = float | Decimal | str
+
 _COLUMNS = select_list(FIRST_TRIGGERS)
+# Some older rows are in milliseconds.
+_SECONDS = f"""
+(CASE WHEN trigger_timestamp >= {MILLISECONDS_FROM} THEN trigger_timestamp / 1000
+      ELSE trigger_timestamp END)
+"""
 
 # Two EXISTS rather than one OR: each can use an index of its own.
 _SHOULD_TRIGGER = """
@@ -47,8 +56,8 @@ ORDER BY trigger_timestamp DESC, token_id, threshold LIMIT $2
 """
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_first_triggers
-WHERE trigger_timestamp >= $1 AND ($2::real IS NULL OR threshold = $2)
-ORDER BY trigger_timestamp DESC, token_id, threshold
+WHERE trigger_timestamp >= $1 AND {_SECONDS} >= $1 AND ($2::real IS NULL OR threshold = $2)
+ORDER BY {_SECONDS} DESC, token_id, threshold
 """
 
 
@@ -69,7 +78,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
         """
         return await self._create(trigger, keep=True)
 
-    async def has_triggered(self, token_id: str, threshold: float) -> bool:
+    async def has_triggered(self, token_id: str, threshold: Threshold) -> bool:
         """Tell whether the token has triggered at `threshold`."""
         return bool(
             await self._db.fetchval(
@@ -80,7 +89,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
             )
         )
 
-    async def has_condition_triggered(self, condition_id: str | None, threshold: float) -> bool:
+    async def has_condition_triggered(self, condition_id: str | None, threshold: Threshold) -> bool:
         """Tell whether any token of the condition has triggered at `threshold`.
 
         An empty or missing condition has not.
@@ -88,14 +97,14 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
         return bool(
             await self._db.fetchval(
                 _HAS_CONDITION_TRIGGERED,
-                self.table.check("condition_id", condition_id),
+                self.table.check("condition_id", condition_id, optional=True),
                 self.table.check("threshold", threshold),
                 repeatable=True,
             )
         )
 
     async def should_trigger(
-        self, token_id: str, condition_id: str | None, threshold: float
+        self, token_id: str, condition_id: str | None, threshold: Threshold
     ) -> bool:
         """Tell whether neither the token nor its condition has triggered at `threshold`.
 
@@ -106,7 +115,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
             await self._db.fetchval(
                 _SHOULD_TRIGGER,
                 self.table.check("token_id", token_id),
-                self.table.check("condition_id", condition_id),
+                self.table.check("condition_id", condition_id, optional=True),
                 self.table.check("threshold", threshold),
                 repeatable=True,
             )
@@ -129,7 +138,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
         )
 
     async def get_recent(
-        self, since_timestamp: int, threshold: float | None = None
+        self, since_timestamp: int, threshold: Threshold | None = None
     ) -> list[PolymarketFirstTrigger]:
         """Return the triggers from `since_timestamp` (Unix seconds, inclusive) on, newest first.
 
@@ -150,15 +159,15 @@ class TriggerWatermarkRepository(WatermarkRepository[TriggerWatermark]):
 
     table: ClassVar = TRIGGER_WATERMARKS
 
-    async def get(self, threshold: float) -> TriggerWatermark | None:
+    async def get(self, threshold: Threshold) -> TriggerWatermark | None:
         """Return the threshold's watermark, or None."""
         return await self._get(threshold)
 
-    async def get_timestamp(self, threshold: float) -> int:
+    async def get_timestamp(self, threshold: Threshold) -> int:
         """Return the threshold's watermark in Unix seconds, 0 when there is none."""
         return await self._get_timestamp(threshold)
 
-    async def update(self, threshold: float, timestamp: int) -> TriggerWatermark:
+    async def update(self, threshold: Threshold, timestamp: int) -> TriggerWatermark:
         """Move the watermark up to `timestamp`, never backwards, and return the stored row.
 
         Raises:

@@ -7,7 +7,8 @@ from typing import Any
 
 from polymarket_bot.storage import bulk
 from polymarket_bot.storage.clock import now_text
-from polymarket_bot.storage.repositories.base import KeyedRepository
+from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.repositories.base import ATTEMPTS, KeyedRepository
 from polymarket_bot.storage.statements import NOW, relation, select, select_list
 from polymarket_bot.storage.table import M, Table
 
@@ -50,10 +51,12 @@ class WatermarkRepository(KeyedRepository[M]):
         )
         row = self.table.values_of(given)
         reached = row[1] - self._db.future_skew
-        while (stored := await self._one(_advance(self.table), *row, reached)) is None:
+        for _ in range(ATTEMPTS):
+            if stored := await self._one(_advance(self.table), *row, reached):
+                return stored
             clock = await bulk.database_clock(self._db)
             bulk.refuse_future(self.table, [row], clock, self._db.future_skew)
-        return stored
+        raise InvalidInput(self.table.name, given, "expected a row that the database lets in")
 
     def _checked(self, key: object) -> object:
         (column,) = self.table.key

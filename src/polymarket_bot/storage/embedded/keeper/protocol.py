@@ -2,6 +2,8 @@
 
 - ``keeper.lock``: locked by the keeper for as long as it lives.
 - ``owners/<pid>-<random>``: locked by one owner each; the kernel unlocks it when the owner dies.
+- ``cluster.lock``, beside the cluster itself: locked by its keeper, since a copied data folder
+  can link to the same cluster.
 - ``start.lock``: locked by an owner that starts the server and by the keeper that stops it;
   shared by those who look whether there is a keeper.
 - ``server.json``: there while the server accepts connections (or the keeper was killed).

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .cluster import KeeperError, create_cluster
 from .postmaster import Postmaster, end_leftovers
+from .processes import wait_until
 from .protocol import Files, has_owner, is_wanted, try_lock
 
 if TYPE_CHECKING:
-    from .protocol import Task
+    from .processes import wait_until
+from .protocol import Task
 
 _WATCH_TICK = 0.05
 _START_TICK = 0.01
 _FAILED_STARTS_LIMIT = 5
+_CLUSTER_LIMIT = 5.0
 # What an earlier server left behind and what passes by itself.
 _PASSING_TROUBLES = ("pre-existing shared memory block", 'lock file "')
 
@@ -45,6 +48,7 @@ class Keeper:
         """Run the server to its end; raise KeeperError when it does not start."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._note_signal)
+        self._take_cluster()
         end_leftovers(self._task)
         create_cluster(self._task)
         try:
@@ -54,6 +58,15 @@ class Keeper:
             pass
         finally:
             self._leave()
+
+    def _take_cluster(self) -> None:
+        path = Path(self._task["pgdata"]).parent / "cluster.lock"
+        # The last keeper may not have ended yet.
+        if not wait_until(lambda: try_lock(path) is not None, _CLUSTER_LIMIT):
+            raise KeeperError(
+                f"another data folder's server runs on {path.parent}; a copy of a data folder "
+                "with a link in it is no copy of the data"
+            )
 
     def _note_signal(self, *_: object) -> None:
         self._told_to_end = True

@@ -1,0 +1,74 @@
+"""Waiting, and the policy for tools that not every machine has."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    Client = asyncpg.Connection[asyncpg.Record]
+
+LIMIT = 60.0
+REQUIRE_ALL = "POLYMARKET_TEST_REQUIRE_ALL"
+# What the bare driver raises when its connection is lost, in whatever moment.
+LOST = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+async def eventually(
+    condition: Callable[[], bool | Awaitable[bool]], *, limit: float = LIMIT
+) -> None:
+    """Wait for a condition, plain or async; fail when the limit in seconds passes before it."""
+    deadline = time.monotonic() + limit
+    while not await _holds(condition):
+        assert time.monotonic() < deadline, f"not within {limit} s"
+        await asyncio.sleep(0.01)
+
+
+async def _holds(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
+    answer = condition()
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def require(tool: Path | None, name: str) -> Path:
+    """Return the tool; without it skip the test, naming the Debian package that has it.
+
+    Where `POLYMARKET_TEST_REQUIRE_ALL` is set, as on CI, the test fails instead.
+    """
+    if tool is not None:
+        return tool
+    reason = f"needs a tool of the Debian package {name}; apt-get install {name}"
+    if os.environ.get(REQUIRE_ALL):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@asynccontextmanager
+async def connected(url: str, **options: Any) -> AsyncIterator[Client]:
+    """Connect; at the end do not wait for a goodbye, which may never be answered."""
+    connection = await asyncpg.connect(url, **options)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def value(url: str, query: str) -> Any:
+    """Return the single value of a statement, by a connection of its own."""
+    async with connected(url) as connection:
+        return await connection.fetchval(query)
