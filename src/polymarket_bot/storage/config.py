@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from urllib.parse import quote, unquote
 
 from pydantic import (
@@ -128,11 +128,13 @@ class DatabaseConfig(BaseSettings):
         arbitrary_types_allowed=True,
     )
 
-    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - the fields, checked by Pydantic
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise _without_input(error) from None
+    if not TYPE_CHECKING:  # editors take the signature from the fields
+
+        def __init__(self, **values: Any) -> None:  # noqa: ANN401 - checked by Pydantic
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise _without_input(error) from None
 
     url: str = Field(default="", repr=False)
     host: str | None = Field(default=None, validation_alias=_names("host"))

@@ -17,6 +17,7 @@ from polymarket_bot.storage.connections import outcomes
 from polymarket_bot.storage.connections.blocks import (
     Connection,
     Isolation,
+    Written,
     is_closed,
     savepoint_block,
     transaction_block,
@@ -446,7 +447,7 @@ class Database(Executor):
         async with outer.use() as connection, savepoint_block(connection):
             yield connection
 
-    async def _outcome(self, xid: str, connection: Connection) -> Outcome:
+    async def _outcome(self, written: Written) -> Outcome:
         """Ask the server what became of a transaction whose COMMIT was lost."""
         with no_scope(self):
-            return await outcomes.look_up(self, xid, connection)
+            return await outcomes.look_up(self, written)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -24,8 +25,25 @@ from polymarket_bot.storage.errors import (
 
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
-Lookup: TypeAlias = Callable[[str, Connection], Awaitable[Outcome]]
-"""Finds out what became of a transaction, by its id and the connection that ran it."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A transaction that wrote something.
+
+    Attributes:
+        xid: its id.
+        timeline: of the server that ran it, None if it is not known.
+        pid: the server process that ran it, None behind a pooler.
+    """
+
+    xid: str
+    timeline: str | None
+    pid: int | None
+
+
+Lookup: TypeAlias = Callable[[Written], Awaitable[Outcome]]
+"""Finds out what became of a transaction whose connection was lost at COMMIT."""
 
 # Without the release the savepoint would stay, and the block around would go back to it.
 _UNDO_BLOCK = "ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block"
@@ -98,40 +116,51 @@ async def transaction_block(
     transaction = connection.transaction(
         isolation=isolation, readonly=readonly, deferrable=deferrable
     )
-    with driver_errors():
+    with _lost_means(Outcome.ROLLED_BACK, connection):
         await transaction.start()
     try:
         yield connection
-        tagged = hasattr(connection, "last_tag")  # else only a question tells of a failure
-        xid = None if readonly or (tagged and not lookup) else await _assigned_id(connection)
+        written = None if readonly else await _written(connection)
     except BaseException:
         await _undo(transaction.rollback)
         raise
-    await _uncancelled(_commit(connection, transaction, xid, lookup))
+    await _uncancelled(_commit(connection, transaction, written, lookup))
     if getattr(connection, "last_tag", None) == "ROLLBACK":
         raise TransactionAborted
 
 
-async def _assigned_id(connection: Connection) -> str | None:
-    """Return the transaction's id, None where it has written nothing.
+@contextmanager
+def _lost_means(outcome: Outcome, connection: Connection) -> Iterator[None]:
+    """Raise the driver's errors as ours; where the connection was lost, with `outcome`."""
+    try:
+        yield
+    except DRIVER_ERRORS as error:
+        raise translated(error, closed=is_closed(connection), outcome=outcome) from error
+
+
+async def _written(connection: Connection) -> Written | None:
+    """Return what must be known of the transaction to ask for it; None if it wrote nothing.
 
     Raises:
         TransactionAborted: a statement of it failed.
         ConnectionLost: it was never committed.
     """
-    try:
-        xid: str | None = await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
-    except asyncpg.InFailedSQLTransactionError as error:
-        raise TransactionAborted from error
-    except DRIVER_ERRORS as error:
-        raise translated(
-            error, closed=is_closed(connection), outcome=Outcome.ROLLED_BACK
-        ) from error
-    return xid
+    with _lost_means(Outcome.ROLLED_BACK, connection):
+        try:
+            xid = await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
+        except asyncpg.InFailedSQLTransactionError as error:
+            raise TransactionAborted from error
+    if xid is None:
+        return None
+    pid = None if getattr(connection, "pooled", False) else connection.get_server_pid()
+    return Written(xid, getattr(connection, "timeline", None), pid)
 
 
 async def _commit(
-    connection: Connection, transaction: Transaction, xid: str | None, lookup: Lookup | None
+    connection: Connection,
+    transaction: Transaction,
+    written: Written | None,
+    lookup: Lookup | None,
 ) -> None:
     try:
         await transaction.commit()
@@ -139,16 +168,16 @@ async def _commit(
         failure = translated(error, closed=is_closed(connection))
         if not isinstance(failure, ConnectionLost | StatementTimeout):
             raise failure from error
-        outcome = Outcome.UNKNOWN if lookup else failure_outcome(failure)
-        if lookup:
-            outcome = Outcome.ROLLED_BACK if xid is None else await lookup(xid, connection)
+        terminate(connection)  # a server that still waits for it ends its transaction
+        outcome = await _outcome(written, lookup)
         _log.warning("the connection was lost at COMMIT, outcome: %s", outcome.value)
         raise ConnectionLost(error, outcome) from error
 
 
-def failure_outcome(failure: StorageError) -> Outcome:
-    """Return what is known of a failed write without asking."""
-    return failure.outcome if isinstance(failure, ConnectionLost) else Outcome.UNKNOWN
+async def _outcome(written: Written | None, lookup: Lookup | None) -> Outcome:
+    if written is None:
+        return Outcome.ROLLED_BACK
+    return Outcome.UNKNOWN if lookup is None else await lookup(written)
 
 
 async def _uncancelled(work: Any) -> None:  # noqa: ANN401 - a coroutine

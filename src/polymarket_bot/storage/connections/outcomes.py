@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
 
-from polymarket_bot.storage.connections.blocks import Connection, terminate
+from polymarket_bot.storage.connections.blocks import Written
 from polymarket_bot.storage.connections.sessions import TIMELINE
 from polymarket_bot.storage.errors import Outcome, StorageError
 
 if TYPE_CHECKING:
     from polymarket_bot.storage.connections.executor import Executor
 
+_log = logging.getLogger(__name__)
 _LIMIT = 20.0
 _PAUSE = 0.05
 _PATIENCE = 1.0
@@ -20,39 +22,28 @@ _STATUS = f"SELECT pg_xact_status($1::text::xid8) AS status, {TIMELINE} AS timel
 _OUTCOMES = {"committed": Outcome.COMMITTED, "aborted": Outcome.ROLLED_BACK}
 
 
-async def look_up(db: Executor, xid: str, connection: Connection) -> Outcome:
-    """Ask the server what became of a transaction, until it can tell or 20 seconds have passed.
-
-    Args:
-        db: runs the question on another connection.
-        xid: the transaction's id.
-        connection: the one that ran it, which is closed: a server that still waits for it ends
-            its transaction.
-    """
-    timeline, pid = connection_facts(connection)
-    terminate(connection)
+async def look_up(db: Executor, written: Written) -> Outcome:
+    """Ask the server what became of a transaction, until it can tell or 20 seconds have passed."""
     began = time.monotonic()
     ended = False
     while time.monotonic() < began + _LIMIT:
         try:
-            row = await db.fetchrow(_STATUS, xid, repeatable=True)
-            if row is None or timeline is None or row["timeline"] != timeline:
-                return Outcome.UNKNOWN  # another server has another transaction of this id
-            if row["status"] in _OUTCOMES:
-                return _OUTCOMES[row["status"]]
-            if row["status"] is None:
-                return Outcome.UNKNOWN  # too long ago
-            if pid and not ended and time.monotonic() > began + _PATIENCE:
-                await db.fetchval("SELECT pg_terminate_backend($1)", pid)
+            if (outcome := await _asked(db, written)) is not None:
+                return outcome
+            if written.pid and not ended and time.monotonic() > began + _PATIENCE:
+                await db.fetchval("SELECT pg_terminate_backend($1)", written.pid)
                 ended = True
-        except StorageError:
-            pass  # the server may be restarting
+        except StorageError as error:
+            _log.info("the outcome of a COMMIT cannot be asked for yet: %s", error)
         await asyncio.sleep(_PAUSE)
     return Outcome.UNKNOWN
 
 
-def connection_facts(connection: Connection) -> tuple[str | None, int | None]:
-    """Return the timeline and the server process of a connection that may be closed."""
-    raw = getattr(connection, "_con", None) or connection
-    timeline = getattr(raw, "timeline", None)
-    return timeline, None if getattr(raw, "pooled", False) else raw.get_server_pid()
+async def _asked(db: Executor, written: Written) -> Outcome | None:
+    """Return what the server says, None while the transaction is in progress."""
+    row = await db.fetchrow(_STATUS, written.xid, repeatable=True)
+    if row is None or written.timeline is None or row["timeline"] != written.timeline:
+        return Outcome.UNKNOWN  # another server has another transaction of this id
+    if row["status"] is None:
+        return Outcome.UNKNOWN  # too long ago
+    return _OUTCOMES.get(row["status"])
