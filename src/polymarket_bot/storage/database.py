@@ -45,7 +45,6 @@ from polymarket_bot.storage.errors import (
     InvalidInput,
     NotInitialized,
     Outcome,
-    ReadOnlyServer,
     TransactionError,
 )
 from polymarket_bot.storage.health import HealthReport, examine
@@ -389,16 +388,21 @@ class Database(Executor):
             counters.query_errors += 1
             self._observers.tell(query, time.monotonic() - began, None, error)
             failure = translated(error, closed=is_closed(connection))
-            if isinstance(failure, ConnectionLost | ReadOnlyServer):
-                self._expire(error)
+            if self._is_elsewhere(error, timeout):
+                self._opened().expire()
             raise failure from error
         self._observers.tell(query, time.monotonic() - began, result, None)
         return result
 
-    def _expire(self, error: BaseException) -> None:
-        """Leave all connections behind where the server is another one than before."""
-        if isinstance(error, asyncpg.ReadOnlySQLTransactionError | asyncpg.AdminShutdownError):
-            self._opened().expire()
+    def _is_elsewhere(self, error: BaseException, timeout: float | None) -> bool:
+        """Tell whether the other connections lead nowhere, either.
+
+        That is where the server became a replica or is shut down, and where it did not end a
+        statement at its own limit, which is just below ours.
+        """
+        if isinstance(error, TimeoutError):
+            return timeout is None and self.config.pooler is None
+        return isinstance(error, asyncpg.ReadOnlySQLTransactionError | asyncpg.AdminShutdownError)
 
     async def _allow(self, connection: Connection, how: str, timeout: float) -> None:
         """Raise the server's own limit for a statement that may take longer than most."""
