@@ -35,7 +35,9 @@ bench: $(READY)  ## Measure the package against the bare driver
 	$(BIN)/python benchmarks/run.py
 
 torture: $(READY)  ## Run the fault tests with their full counts
-	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} $(BIN)/python -m pytest tests/embedded
+	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} TORTURE_CANCELLATIONS=$${TORTURE_CANCELLATIONS:-20000} \
+	    TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-10000} \
+	    $(BIN)/python -m pytest tests/embedded tests/faults tests/test_leases.py
 
 format: $(READY)  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from polymarket_bot import storage
 from polymarket_bot.storage import Database, DatabaseConfig
 from polymarket_bot.storage.config import DatabaseConfig as Config
 from tests.makers import payload
@@ -145,3 +146,28 @@ async def test_the_example_worker_triggers_once_and_only_on_fresh_trades(
     assert "read 4, stored 0, refused 1" in outcomes[1].stdout
     assert [outcome.stdout.count("trigger:") for outcome in outcomes] == [1, 0]
     assert await db.fetchval("SELECT count(*) FROM polymarket_first_triggers") == 1
+
+
+def test_every_error_is_explained_with_its_remedy() -> None:
+    text = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"^\| `(\w+)` \|[^|]+\|[^|]+\|$", text, re.MULTILINE))
+    errors = {
+        name
+        for name in storage.__all__
+        if isinstance(getattr(storage, name), type)
+        and issubclass(getattr(storage, name), storage.StorageError)
+    }
+    assert explained == errors - {"StorageError"}
+
+
+@pytest.mark.parametrize("page", ["database.md", "embedded.md"])
+def test_the_programs_of_the_docs_compile_and_their_names_are_there(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    programs = [block for language, block in BLOCKS.findall(text) if language == "python"]
+    assert programs
+    for program in programs:
+        compile(program, page, "exec")
+        for names in re.findall(
+            r"^from polymarket_bot.storage import (.+)$", program, re.MULTILINE
+        ):
+            assert set(names.split(", ")) <= set(storage.__all__)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -11,7 +13,11 @@ import asyncpg
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import TaggedConnection
 from polymarket_bot.storage.connections.driver import driver_errors
-from polymarket_bot.storage.errors import ConfigurationError, PoolerUndeclared
+from polymarket_bot.storage.errors import (
+    ConfigurationError,
+    PoolerUndeclared,
+    ServerUnavailable,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -27,10 +33,35 @@ SET tcp_user_timeout = 8000
 """
 
 _FACTS = f"""
-SELECT pg_backend_pid() AS pid, host(inet_client_addr()) AS client,
-       host(inet_server_addr()) AS server, {TIMELINE} AS timeline,
-       COALESCE((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false) AS encrypted
+SELECT pg_backend_pid() AS pid, {TIMELINE} AS timeline
 """
+
+
+class Session(TaggedConnection):
+    """A connection that tells about its own end, and keeps its limits through a pooler.
+
+    Attributes:
+        restored: SQL that gives the session its limits, where no startup settings do.
+    """
+
+    restored: str = ""
+    _transport: asyncio.Transport
+
+    def get_reset_query(self) -> str:
+        """Return what is run when the connection is given back: a reset loses the limits."""
+        return super().get_reset_query() + self.restored
+
+    @property
+    def peer(self) -> str | None:
+        """The other machine's address where what is sent to it is in clear text, else None.
+
+        The server cannot be asked: it may see a pooler instead of this client.
+        """
+        ends = [self._transport.get_extra_info(name) for name in ("sockname", "peername")]
+        if self._transport.get_extra_info("ssl_object") or not isinstance(ends[1], tuple):
+            return None
+        own, other = (str(end[0]) for end in ends)
+        return None if _is_near(own, other) else other
 
 
 def connect_arguments(config: DatabaseConfig, *, direct: bool = False) -> dict[str, Any]:
@@ -40,12 +71,13 @@ def connect_arguments(config: DatabaseConfig, *, direct: bool = False) -> dict[s
         config: the settings.
         direct: for a connection that keeps session state, past a pooler.
     """
-    pooler = None if direct else config.pooler
+    past = direct and bool(config.direct_url)
+    pooler = None if past else config.pooler
     arguments: dict[str, Any] = {
-        "dsn": config.direct_url if direct and config.direct_url else config.dsn,
+        "dsn": config.direct_url if past else config.dsn,
         "timeout": config.connect_timeout,
         "command_timeout": config.command_timeout,
-        "connection_class": TaggedConnection,
+        "connection_class": Session,
         "server_settings": {"application_name": config.application_name},
     }
     if config.tls is not None:
@@ -54,6 +86,8 @@ def connect_arguments(config: DatabaseConfig, *, direct: bool = False) -> dict[s
         arguments["statement_cache_size"] = 0
     elif pooler is None:
         arguments["server_settings"] |= session_settings(config)
+    if not direct:
+        arguments["connect"] = partial(_connect, config)
     return arguments
 
 
@@ -75,29 +109,76 @@ def _milliseconds(seconds: float) -> int:
     return max(1, int(seconds * 1000))
 
 
-async def look_around(connection: TaggedConnection, config: DatabaseConfig) -> None:
+def _limits(config: DatabaseConfig) -> str:
+    """Return SQL that gives a session its settings."""
+    return "".join(
+        f"\nSELECT set_config('{name}', E'{_escaped(value)}', false);"
+        for name, value in session_settings(config).items()
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "''")
+
+
+async def look_around(connection: Session, config: DatabaseConfig) -> None:
     """Find out what is between this client and the server, and give the session its limits.
 
     Raises:
         PoolerUndeclared: there is a pooler, and the configuration does not say so.
     """
-    facts = await connection.fetchrow(_FACTS)
-    assert facts is not None  # noqa: S101 - a SELECT without FROM has a row
-    connection.pooled = facts["pid"] != connection.get_server_pid()
-    if connection.pooled and config.pooler is None:
-        raise PoolerUndeclared
-    connection.timeline = facts["timeline"]
-    connection.clear = not (facts["encrypted"] or _is_near(facts["client"], facts["server"]))
+    try:
+        facts = await connection.fetchrow(_FACTS)
+        assert facts is not None  # noqa: S101 - a SELECT without FROM has a row
+        connection.pooled = facts["pid"] != connection.get_server_pid()
+        if connection.pooled and config.pooler is None:
+            raise _unexpected(config)
+        connection.timeline = facts["timeline"]
+        if config.pooler == "session":  # a pooler takes no startup settings
+            connection.restored = _limits(config)
+            await connection.execute(connection.restored)
+    except BaseException:
+        connection.terminate()  # the driver would wait for the end of a statement
+        raise
+    connection.clear = connection.peer is not None
     if connection.clear:
-        _log.warning("the connection to %s is not encrypted: set tls=", facts["server"])
-    if config.pooler == "session":  # a pooler takes no startup settings
-        for name, value in session_settings(config).items():
-            await connection.execute("SELECT set_config($1, $2, false)", name, value)
+        _log.warning("the connection to %s is not encrypted: set tls=", connection.peer)
 
 
-def _is_near(client: str | None, server: str | None) -> bool:
-    """Tell whether both ends are on one machine; a Unix socket has no addresses."""
-    return client is None or client == server or ipaddress.ip_address(client).is_loopback
+def _is_near(own: str, other: str) -> bool:
+    """Tell whether both addresses are of one machine."""
+    return own == other or ipaddress.ip_address(other.partition("%")[0]).is_loopback
+
+
+async def _connect(
+    config: DatabaseConfig,
+    *args: Any,  # noqa: ANN401 - as the driver's
+    direct: bool = False,
+    **arguments: Any,  # noqa: ANN401 - as the driver's
+) -> Session:
+    """Open a connection, as the driver does.
+
+    Raises:
+        ConfigurationError: PgBouncer refuses startup settings, which PostgreSQL takes.
+        ServerUnavailable: PgBouncer, which is known of, refuses for another reason.
+    """
+    try:
+        connection: Session = await asyncpg.connect(*args, **arguments)
+    except asyncpg.ProtocolViolationError as error:
+        if config.pooler is None or (direct and config.direct_url):
+            raise _unexpected(config, direct=direct) from None
+        raise ServerUnavailable(error) from error
+    return connection
+
+
+def _unexpected(config: DatabaseConfig, *, direct: bool = False) -> ConfigurationError:
+    """Return what is wrong where there is a pooler against what the configuration says."""
+    if direct and config.direct_url:
+        return ConfigurationError(
+            "direct_url leads to a connection pooler, which does not keep a session",
+            remedy="set direct_url (DATABASE_DIRECT_URL) to the server's own address",
+        )
+    return PoolerUndeclared()
 
 
 def is_passing(error: BaseException) -> bool:
@@ -115,11 +196,11 @@ def is_passing(error: BaseException) -> bool:
     )
 
 
-async def connect_directly(config: DatabaseConfig) -> TaggedConnection:
+async def connect_directly(config: DatabaseConfig) -> Session:
     """Open a connection of its own, past a pooler, that keeps session state.
 
     Raises:
-        ConfigurationError: there is a transaction pooler and no `direct_url`.
+        ConfigurationError: there is a transaction pooler and no `direct_url` past it.
         ServerUnavailable: no connection could be opened.
     """
     if config.pooler == "transaction" and not config.direct_url:
@@ -127,13 +208,15 @@ async def connect_directly(config: DatabaseConfig) -> TaggedConnection:
             "listen and singleton need a session, which a transaction pooler does not give",
             remedy="set direct_url (DATABASE_DIRECT_URL) to the server's own address",
         )
+    arguments = connect_arguments(config, direct=True)
     with driver_errors(opening=True):
-        connection: TaggedConnection = await asyncpg.connect(
-            **connect_arguments(config, direct=True)
-        )
+        connection = await _connect(config, direct=True, **arguments)
     try:
         with driver_errors():
             await connection.execute(_NOTICE_DEATH)
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+        if pid != connection.get_server_pid() and (config.direct_url or not config.pooler):
+            raise _unexpected(config, direct=True)
     except BaseException:
         connection.terminate()
         raise
