@@ -62,12 +62,14 @@ class TaggedConnection(asyncpg.Connection):
         pooled: a pooler stands between this client and the server.
         clear: it leads to another machine, unencrypted.
         timeline: the server's timeline when it was opened, None on a replica.
+        opened: when it was opened, by the monotonic clock.
     """
 
     last_tag: str = ""
     pooled: bool = False
     clear: bool = False
     timeline: str | None = None
+    opened: float = 0.0
 
     async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return its command tag."""

@@ -7,7 +7,9 @@ import logging
 import os
 import time
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -30,8 +32,8 @@ class Lease:
 
     Attributes:
         connection: the connection, acquired from the driver's pool.
-        opened: when it came from there, by the monotonic clock.
-        generation: of the pool when it came; an older one is closed on return.
+        opened: when it was opened, by the monotonic clock.
+        generation: of the pool when it was acquired; an older one is closed on return.
         used: when it was last taken or returned.
         changed: its session can have been changed, so it needs a reset.
     """
@@ -139,14 +141,13 @@ class LeasePool:
         if not broken and not lease.changed and self._is_young(lease):
             self._pass_on(lease)
             return None
-        task = asyncio.ensure_future(self._return(lease, broken=broken))
-        self._returning.add(task)
-        task.add_done_callback(self._returning.discard)
-        return task
+        return self._in_background(self._return(lease, broken=broken))
 
     def expire(self) -> None:
         """Have every connection opened anew: the server is another one, or was restarted."""
         self._generation += 1
+        if self._pool is not None:
+            self._in_background(self._pool.expire_connections())
         while self._free:
             self._discard(self._free.pop())
 
@@ -166,6 +167,12 @@ class LeasePool:
         if self._pool is not None:
             self._pool.terminate() if self._held else await self._close_free(deadline)
         self._free.clear()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+        return task
 
     def stats(self) -> PoolStats:
         """Return the pool's figures."""
@@ -294,7 +301,8 @@ class LeasePool:
             connection = await pool.acquire(timeout=max(0.01, deadline - began))
         finally:
             self.counters.opening += time.monotonic() - began
-        return Lease(connection, opened=began, generation=generation)
+        opened = getattr(connection, "opened", began)
+        return Lease(connection, opened=opened, generation=generation)
 
     async def _return(self, lease: Lease, *, broken: bool) -> None:
         """Give a connection back to the driver's pool, or close it, and pass its permit on."""
@@ -333,4 +341,8 @@ class LeasePool:
                 await lease.connection.close(timeout=max(0.1, deadline - time.monotonic()))
             except DRIVER_ERRORS:
                 terminate(lease.connection)
-        self._pool.terminate()
+        try:
+            async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
+                await self._pool.close()
+        except DRIVER_ERRORS:
+            self._pool.terminate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -134,6 +135,7 @@ async def look_around(connection: Session, config: DatabaseConfig) -> None:
         if connection.pooled and config.pooler is None:
             raise _unexpected(config)
         connection.timeline = facts["timeline"]
+        connection.opened = time.monotonic()
         if config.pooler == "session":  # a pooler takes no startup settings
             connection.restored = _limits(config)
             await connection.execute(connection.restored)
