@@ -63,7 +63,9 @@ async def test_a_statement_leaves_nothing_behind_in_its_session(
         await db.execute(statement)
         assert await db.fetchval("SHOW application_name") == "polymarket-bot-storage"
         await db.fetchval("SELECT pg_advisory_lock(5)")
-        assert await db.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+        locks = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+        mine = " WHERE locktype = 'advisory' AND datname = current_database()"
+        assert await db.fetchval(locks + mine) == 0
 
 
 async def test_a_lent_connection_leaves_nothing_behind_in_its_session(small: Database) -> None:

@@ -10,38 +10,35 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
 
-import asyncpg
-
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections import outcomes
 from polymarket_bot.storage.connections.blocks import (
     Connection,
     Isolation,
     Written,
-    is_closed,
     savepoint_block,
     transaction_block,
 )
-from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, translated
-from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.connections.holders import Claim, PoolStats, caller
-from polymarket_bot.storage.connections.leases import Lease, LeasePool
+from polymarket_bot.storage.connections.executor import Executor, Statement
+from polymarket_bot.storage.connections.holders import PoolStats, caller
+from polymarket_bot.storage.connections.leases import LeasePool
 from polymarket_bot.storage.connections.listening import Notification, listen
 from polymarket_bot.storage.connections.observers import Observers
-from polymarket_bot.storage.connections.queries import QueryEvent, changes_session
+from polymarket_bot.storage.connections.queries import QueryEvent
 from polymarket_bot.storage.connections.retries import pauses
+from polymarket_bot.storage.connections.runner import Runner
 from polymarket_bot.storage.connections.singletons import hold
 from polymarket_bot.storage.connections.transactions import (
     Scope,
     as_connection,
     current_scope,
+    named,
     no_scope,
     scope_of,
 )
 from polymarket_bot.storage.errors import (
     Conflict,
     ConnectionLost,
-    IdleTransactionTimeout,
     InvalidInput,
     NotInitialized,
     Outcome,
@@ -51,7 +48,6 @@ from polymarket_bot.storage.health import HealthReport, examine
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-_RETRIES = 3
 
 
 class Database(Executor):
@@ -66,6 +62,7 @@ class Database(Executor):
         self.config = config
         self.future_skew = config.future_skew
         self._leases: LeasePool | None = None
+        self._runner: Runner | None = None
         self._observers = Observers(config.slow_query_seconds)
         self._changing = asyncio.Lock()
 
@@ -86,6 +83,7 @@ class Database(Executor):
                     await leases.close(0)
                     raise
                 self._leases = leases
+                self._runner = Runner(self.config, leases, self._observers)
 
     async def close(self, timeout: float = 10.0) -> None:
         """Wait until the connections in use come back, at most `timeout` seconds; repeatable.
@@ -93,7 +91,7 @@ class Database(Executor):
         What is left then is closed in its users' hands, and logged by its holder's name.
         """
         async with self._changing:
-            leases, self._leases = self._leases, None
+            leases, self._leases, self._runner = self._leases, None, None
             if leases is not None:
                 await leases.close(timeout)
 
@@ -119,7 +117,7 @@ class Database(Executor):
             PoolTimeout: none was free within `acquire_timeout`.
             ServerUnavailable: none could be opened.
         """
-        async with self._leased(caller()) as lease:
+        async with self._opened().lend(caller()) as lease:
             lease.changed = True
             yield lease.connection
 
@@ -290,144 +288,19 @@ class Database(Executor):
             raise NotInitialized
         return self._leases
 
-    async def _run(
-        self,
-        verb: str,
-        query: str,
-        args: tuple[object, ...],
-        timeout: float | None,
-        *,
-        repeatable: bool,
-    ) -> Any:  # noqa: ANN401 - as the verb
+    async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
+        if self._runner is None:
+            raise NotInitialized
         scope = current_scope(self)
-        if scope is not None:
-            return await self._run_in(scope, verb, query, args, timeout)
-        try:
-            return await self._run_once(verb, query, args, timeout)
-        except ConnectionLost as lost:
-            if not (repeatable or lost.outcome is Outcome.NOT_SENT):
-                raise
-        return await self._run_again(verb, query, args, timeout, repeatable=repeatable)
-
-    async def _run_again(
-        self,
-        verb: str,
-        query: str,
-        args: tuple[object, ...],
-        timeout: float | None,
-        *,
-        repeatable: bool,
-    ) -> Any:  # noqa: ANN401 - as the verb
-        """Send a statement again whose connection was lost."""
-        for pause in pauses(_RETRIES):
-            _log.info("a statement is sent again, its connection was lost")
-            self._opened().counters.retries += 1
-            try:
-                return await self._run_once(verb, query, args, timeout)
-            except ConnectionLost as lost:
-                if pause is None or not (repeatable or lost.outcome is Outcome.NOT_SENT):
-                    raise
-                await asyncio.sleep(pause)
-        raise AssertionError("the last pause is None")
-
-    async def _run_once(
-        self, verb: str, query: str, args: tuple[object, ...], timeout: float | None
-    ) -> Any:  # noqa: ANN401 - as the verb
-        leases = self._opened()
-        claim = Claim(asyncio.current_task(), "")
-        lease = leases.take_free(claim) or await leases.take(claim)
-        try:
-            lease.changed = changes_session(query)
-            if timeout is not None and timeout > self.config.command_timeout:
-                await self._allow(lease.connection, "SET", timeout)
-                lease.changed = True
-            return await self._ask(lease.connection, verb, query, args, timeout)
-        except BaseException:  # a cancelled statement may still be running on the server
-            lease.changed = True
-            raise
-        finally:
-            closed = is_closed(lease.connection)
-            lease.changed = lease.changed or closed or lease.connection.is_in_transaction()
-            leases.give_back(lease, broken=closed)
-
-    async def _run_in(
-        self, scope: Scope, verb: str, query: str, args: tuple[object, ...], timeout: float | None
-    ) -> Any:  # noqa: ANN401 - as the verb
-        async with scope.use() as connection:
-            idle = time.monotonic() - scope.active
-            if timeout is not None and timeout > self.config.command_timeout:
-                await self._allow(connection, "SET LOCAL", timeout)
-            try:
-                return await self._ask(connection, verb, query, args, timeout)
-            except ConnectionLost as lost:
-                lost = ConnectionLost(lost.__cause__ or lost, Outcome.ROLLED_BACK)
-                raise self._named(lost, idle) from lost.__cause__
-
-    def _named(self, lost: ConnectionLost, idle: float) -> ConnectionLost:
-        """Name the limit by which the server ended a transaction: it tells nobody itself."""
-        ended = idle >= self.config.idle_in_transaction_timeout
-        if ended and lost.outcome is Outcome.ROLLED_BACK:
-            return IdleTransactionTimeout(lost.__cause__ or lost, lost.outcome)
-        return lost
-
-    async def _ask(
-        self,
-        connection: Connection,
-        verb: str,
-        query: str,
-        args: tuple[object, ...],
-        timeout: float | None,
-    ) -> Any:  # noqa: ANN401 - as the verb
-        """Call the driver, count, tell the observers, and translate its errors."""
-        counters = self._opened().counters
-        counters.queries += 1
-        began = time.monotonic()
-        try:
-            result = await getattr(connection, verb)(query, *args, timeout=timeout)
-        except DRIVER_ERRORS as error:
-            counters.query_errors += 1
-            self._observers.tell(query, time.monotonic() - began, None, error)
-            failure = translated(error, closed=is_closed(connection))
-            if self._is_elsewhere(error, timeout):
-                self._opened().expire()
-            raise failure from error
-        self._observers.tell(query, time.monotonic() - began, result, None)
-        return result
-
-    def _is_elsewhere(self, error: BaseException, timeout: float | None) -> bool:
-        """Tell whether the other connections lead nowhere, either.
-
-        That is where the server became a replica or is shut down, and where it did not end a
-        statement at its own limit, which is just below ours.
-        """
-        if isinstance(error, TimeoutError):
-            return timeout is None and self.config.pooler is None
-        return isinstance(error, asyncpg.ReadOnlySQLTransactionError | asyncpg.AdminShutdownError)
-
-    async def _allow(self, connection: Connection, how: str, timeout: float) -> None:
-        """Raise the server's own limit for a statement that may take longer than most."""
-        if self.config.pooler is None or how == "SET LOCAL":
-            await connection.execute(f"{how} statement_timeout = {int(timeout * 1000)}")
-
-    @asynccontextmanager
-    async def _leased(self, where: str) -> AsyncIterator[Lease]:
-        leases = self._opened()
-        lease = await leases.take(Claim(asyncio.current_task(), where))
-        try:
-            yield lease
-        finally:
-            connection = lease.connection
-            closed = is_closed(connection)
-            lease.changed = lease.changed or closed or connection.is_in_transaction()
-            returning = leases.give_back(lease, broken=closed)
-            if returning is not None:
-                await asyncio.shield(returning)
+        if scope is None:
+            return await self._runner.run(statement)
+        return await self._runner.run_in(scope, statement)
 
     @asynccontextmanager
     async def _outermost(
         self, isolation: Isolation | None, *, readonly: bool, deferrable: bool
     ) -> AsyncIterator[Scope]:
-        async with self._leased(caller()) as lease:
+        async with self._opened().lend(caller()) as lease:
             lease.changed = True  # until the block has ended well
             block = transaction_block(
                 lease.connection,
@@ -442,7 +315,8 @@ class Database(Executor):
                     yield scope
             except ConnectionLost as lost:
                 idle = time.monotonic() - scope.active if scope else 0
-                raise self._named(lost, idle) from lost.__cause__
+                limit = self.config.idle_in_transaction_timeout
+                raise named(lost, idle, limit) from lost.__cause__
             lease.changed = scope.touched
 
     @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,6 +16,29 @@ T = TypeVar("T")
 
 DEFAULT_FUTURE_SKEW = 300
 """How far in the future a written time may lie, in seconds, where no configuration says."""
+
+
+@dataclass(slots=True)
+class Statement:
+    """A statement and how it is to be run.
+
+    Attributes:
+        verb: the driver's method.
+        query: its text.
+        args: its arguments.
+        timeout: its own limit in seconds, None for the configured one.
+        repeatable: running it twice is the same as once.
+    """
+
+    verb: str
+    query: str
+    args: tuple[object, ...]
+    timeout: float | None
+    repeatable: bool
+
+    async def send(self, connection: Connection) -> Any:  # noqa: ANN401 - as the verb
+        """Call the driver's method."""
+        return await getattr(connection, self.verb)(self.query, *self.args, timeout=self.timeout)
 
 
 class Executor:
@@ -40,23 +64,16 @@ class Executor:
         async with self.transaction():
             return await fn()
 
-    async def _run(
-        self,
-        verb: str,
-        query: str,
-        args: tuple[object, ...],
-        timeout: float | None,
-        *,
-        repeatable: bool,
-    ) -> Any:  # noqa: ANN401 - as the verb
-        """Call the driver's method `verb`."""
-        raise NotImplementedError  # fmt: skip
+    async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
+        """Run a statement."""
+        raise NotImplementedError
 
     async def execute(
         self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
     ) -> str:
         """Run a statement, or several without arguments, and return the last command tag."""
-        tag: str = await self._run("execute", query, args, timeout, repeatable=repeatable)
+        statement = Statement("execute", query, args, timeout, repeatable)
+        tag: str = await self._run(statement)
         return tag
 
     async def fetch(
@@ -64,7 +81,7 @@ class Executor:
     ) -> list[asyncpg.Record]:
         """Run a statement and return its rows."""
         rows: list[asyncpg.Record] = await self._run(
-            "fetch", query, args, timeout, repeatable=repeatable
+            Statement("fetch", query, args, timeout, repeatable)
         )
         return rows
 
@@ -73,7 +90,7 @@ class Executor:
     ) -> asyncpg.Record | None:
         """Run a statement and return its first row, or None."""
         row: asyncpg.Record | None = await self._run(
-            "fetchrow", query, args, timeout, repeatable=repeatable
+            Statement("fetchrow", query, args, timeout, repeatable)
         )
         return row
 
@@ -81,7 +98,7 @@ class Executor:
         self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
     ) -> Any:  # noqa: ANN401 - a column's value
         """Run a statement and return the first value of its first row, or None."""
-        return await self._run("fetchval", query, args, timeout, repeatable=repeatable)
+        return await self._run(Statement("fetchval", query, args, timeout, repeatable))
 
 
 class ConnectionExecutor(Executor):
@@ -90,17 +107,9 @@ class ConnectionExecutor(Executor):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def _run(
-        self,
-        verb: str,
-        query: str,
-        args: tuple[object, ...],
-        timeout: float | None,
-        *,
-        repeatable: bool,  # noqa: ARG002 - the connection is the caller's: there is no other
-    ) -> Any:  # noqa: ANN401 - as the verb
+    async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
         with driver_errors():
-            return await getattr(self._connection, verb)(query, *args, timeout=timeout)
+            return await statement.send(self._connection)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction block on the connection, or a savepoint inside one."""

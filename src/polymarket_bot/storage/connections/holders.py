@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 _PACKAGE = __name__.rpartition(".connections")[0]
 
@@ -93,6 +94,25 @@ class Counters:
     queries: int = 0
     query_errors: int = 0
     retries: int = 0
+
+    def figures(self, **present: Any) -> PoolStats:  # noqa: ANN401 - fields of PoolStats
+        """Return the figures, with those of the present moment."""
+        return PoolStats(
+            usage_ms=int(self.usage * 1000),
+            requests_num=self.requests,
+            requests_queued=self.queued,
+            requests_wait_ms=int(self.waited * 1000),
+            requests_errors=self.request_errors,
+            returns_bad=self.bad_returns,
+            connections_num=self.opened,
+            connections_ms=int(self.opening * 1000),
+            connections_errors=self.opening_errors,
+            connections_lost=self.lost,
+            queries=self.queries,
+            query_errors=self.query_errors,
+            retries=self.retries,
+            **present,
+        )
 
 
 @dataclass(eq=False)

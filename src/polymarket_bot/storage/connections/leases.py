@@ -7,42 +7,21 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import is_closed, terminate
-from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, driver_errors
+from polymarket_bot.storage.connections.driver import DRIVER_ERRORS
 from polymarket_bot.storage.connections.holders import Claim, Counters, PoolStats
-from polymarket_bot.storage.connections.sessions import connect_arguments, is_passing, look_around
-from polymarket_bot.storage.errors import NotInitialized, PoolTimeout, StorageError, WrongLoop
+from polymarket_bot.storage.connections.opening import Lease, Opener
+from polymarket_bot.storage.errors import NotInitialized, PoolTimeout, WrongLoop
 
 _log = logging.getLogger(__name__)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 _SWEEP = 5.0
-
-
-@dataclass(eq=False, slots=True)
-class Lease:
-    """A connection in somebody's hands, or in the free list.
-
-    Attributes:
-        connection: the connection, acquired from the driver's pool.
-        opened: when it was opened, by the monotonic clock.
-        generation: of the pool when it was acquired; an older one is closed on return.
-        used: when it was last taken or returned.
-        changed: its session can have been changed, so it needs a reset.
-    """
-
-    connection: PoolConnectionProxy[asyncpg.Record]
-    opened: float
-    generation: int
-    used: float = 0.0
-    changed: bool = False
 
 
 class LeasePool:
@@ -56,6 +35,7 @@ class LeasePool:
     def __init__(self, config: DatabaseConfig) -> None:
         self.counters = Counters()
         self._config = config
+        self._opener = Opener(config, self.counters)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
@@ -79,15 +59,7 @@ class LeasePool:
             PoolerUndeclared: there is a pooler, and the configuration does not say so.
         """
         self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
-        with driver_errors(opening=True):
-            self._pool = asyncpg.create_pool(
-                min_size=0,
-                max_size=self._config.max_connections,
-                max_inactive_connection_lifetime=self._config.max_idle,
-                init=lambda connection: look_around(connection, self._config),
-                **connect_arguments(self._config),
-            )
-            await self._pool
+        self._pool = await self._opener.open()
         deadline = time.monotonic() + self._config.connect_timeout
         self._permits -= 1
         first = await self._opened(deadline)
@@ -174,28 +146,27 @@ class LeasePool:
         task.add_done_callback(self._returning.discard)
         return task
 
+    @asynccontextmanager
+    async def lend(self, where: str) -> AsyncIterator[Lease]:
+        """Lend a connection for a block that began at `where`; see `take` for the errors."""
+        lease = await self.take(Claim(asyncio.current_task(), where))
+        try:
+            yield lease
+        finally:
+            closed = is_closed(lease.connection)
+            lease.changed = lease.changed or closed or lease.connection.is_in_transaction()
+            returning = self.give_back(lease, broken=closed)
+            if returning is not None:
+                await asyncio.shield(returning)
+
     def stats(self) -> PoolStats:
         """Return the pool's figures."""
-        count = self.counters
-        return PoolStats(
+        return self.counters.figures(
             pool_min=self._config.min_connections,
             pool_max=self._config.max_connections,
             pool_size=self._config.max_connections - self._permits,
             pool_available=len(self._free),
             requests_waiting=len(self._waiting),
-            usage_ms=int(count.usage * 1000),
-            requests_num=count.requests,
-            requests_queued=count.queued,
-            requests_wait_ms=int(count.waited * 1000),
-            requests_errors=count.request_errors,
-            returns_bad=count.bad_returns,
-            connections_num=count.opened,
-            connections_ms=int(count.opening * 1000),
-            connections_errors=count.opening_errors,
-            connections_lost=count.lost,
-            queries=count.queries,
-            query_errors=count.query_errors,
-            retries=count.retries,
             holders=tuple(claim.holder() for claim in self._held.values()),
         )
 
@@ -275,34 +246,11 @@ class LeasePool:
 
     async def _opened(self, deadline: float) -> Lease:
         """Use a permit to get a connection of the driver's pool; try again until `deadline`."""
-        assert self._pool is not None  # noqa: S101 - checked by every way in here
-        pause = _FIRST_PAUSE
         try:
-            while True:
-                try:
-                    with driver_errors(opening=True):
-                        return await self._attempt(self._pool, deadline)
-                except StorageError as error:
-                    self.counters.opening_errors += 1
-                    passing = error.__cause__ is not None and is_passing(error.__cause__)
-                    if not passing or time.monotonic() + pause > deadline:
-                        raise
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+            return await self._opener.connection(self._generation, deadline)
         except BaseException:
             self._pass_on(None)
             raise
-
-    async def _attempt(self, pool: asyncpg.Pool[asyncpg.Record], deadline: float) -> Lease:
-        began = time.monotonic()
-        self.counters.opened += 1
-        generation = self._generation
-        try:
-            connection = await pool.acquire(timeout=max(0.01, deadline - began))
-        finally:
-            self.counters.opening += time.monotonic() - began
-        opened = getattr(connection, "opened", began)
-        return Lease(connection, opened=opened, generation=generation)
 
     async def _return(self, lease: Lease, *, broken: bool) -> None:
         """Give a connection back to the driver's pool, or close it, and pass its permit on."""

@@ -11,7 +11,12 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from polymarket_bot.storage.connections.blocks import Connection
-from polymarket_bot.storage.errors import TransactionError
+from polymarket_bot.storage.errors import (
+    ConnectionLost,
+    IdleTransactionTimeout,
+    Outcome,
+    TransactionError,
+)
 
 
 class Lent:
@@ -137,3 +142,10 @@ def no_scope(database: object) -> Iterator[None]:
 def as_connection(lent: Lent) -> Connection:
     """Return what stands for a connection as one, for the type checker."""
     return cast("Connection", lent)
+
+
+def named(lost: ConnectionLost, idle: float, limit: float) -> ConnectionLost:
+    """Name the limit by which the server ended an idle transaction: it tells nobody itself."""
+    if idle >= limit and lost.outcome is Outcome.ROLLED_BACK:
+        return IdleTransactionTimeout(lost.__cause__ or lost, lost.outcome)
+    return lost
