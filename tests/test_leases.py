@@ -180,15 +180,18 @@ async def test_idle_connections_are_closed_down_to_those_that_are_kept(
         assert busy.stats().pool_size == 1
 
 
-async def test_killed_backends_do_not_show(db: Database, db_url: str) -> None:
-    async with Database(DatabaseConfig(url=db_url, max_connections=4)) as busy:
-        for _ in range(20):
-            await db.fetchval(
+async def test_two_hundred_killed_backends_do_not_show(db: Database, db_url: str) -> None:
+    killed = 0
+    async with Database(DatabaseConfig(url=db_url, min_connections=4, max_connections=4)) as busy:
+        while killed < 200:
+            killed += await db.fetchval(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            reads = (busy.fetchval("SELECT 1", repeatable=True) for _ in range(8))
-            assert await asyncio.gather(*reads) == [1] * 8
+            reads = (
+                busy.fetchval("SELECT 1 FROM pg_sleep(0.001)", repeatable=True) for _ in "1234"
+            )
+            assert await asyncio.gather(*reads) == [1] * 4
         assert busy.stats().connections_lost + busy.stats().returns_bad > 0
         assert busy.stats().holders == ()
 
@@ -196,7 +199,7 @@ async def test_killed_backends_do_not_show(db: Database, db_url: str) -> None:
 async def test_cancellation_at_any_await_leaves_the_pool_whole(db: Database, db_url: str) -> None:
     chance = random.Random(SEED)  # noqa: S311 - repeatable, no secret
     config = DatabaseConfig(url=db_url, min_connections=2, max_connections=8)
-    rounds = int(os.environ.get("TORTURE_CANCELLATIONS") or 1_000)
+    rounds = int(os.environ.get("TORTURE_CANCELLATIONS") or 5_000)
     async with Database(config) as busy:
 
         async def work(number: int) -> None:
@@ -236,11 +239,23 @@ async def test_cancellation_at_any_await_leaves_the_pool_whole(db: Database, db_
         assert await backends(db) <= 8
 
 
-async def test_a_thousand_tasks_share_four_connections(db_url: str) -> None:
-    async with Database(DatabaseConfig(url=db_url, max_connections=4)) as db:
+async def test_a_thousand_tasks_share_what_leaks_leave_of_four_connections(db_url: str) -> None:
+    config = DatabaseConfig(url=db_url, max_connections=4, acquire_timeout=0.5)
+    async with Database(config) as db:
+        leaks = [db.connection() for _ in range(4)]
+        for leak in leaks[:3]:
+            await leak.__aenter__()
         answers = await asyncio.gather(*(db.fetchval("SELECT $1::int", n) for n in range(1_000)))
         assert answers == list(range(1_000))
-        assert db.stats().pool_size == 4
+        await leaks[3].__aenter__()
+        asking = (db.fetchval("SELECT 1") for _ in range(1_000))
+        refused = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(answer) for answer in refused} == {PoolTimeout}
+        assert "test_leases.py:" in str(refused[0])
+        for leak in leaks:
+            await leak.__aexit__(None, None, None)
+        assert await asyncio.gather(*(db.fetchval("SELECT 1") for _ in range(100))) == [1] * 100
+        assert (db.stats().pool_size, db.stats().holders) == (4, ())
 
 
 def use_in_another_loop(db: Database) -> str:
