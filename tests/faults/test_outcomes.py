@@ -79,6 +79,24 @@ async def test_the_error_says_what_became_of_a_block(
     assert await stored(server, 2)
 
 
+async def test_the_outcome_is_found_when_every_connection_is_lost_at_commit(
+    db: Database, server: Server, proxy: Proxy
+) -> None:
+    held = proxy.when("^commit", Action.HOLD_REPLY, times=None)
+    limit = db.config.max_connections
+    writing = [asyncio.create_task(write(db, number)) for number in range(limit)]
+    await eventually(lambda: held.count == limit)
+    await held.answered.wait()
+    proxy.clear()
+    proxy.cut_all()
+    results = await asyncio.gather(*writing, return_exceptions=True)
+    outcomes = [r.outcome if isinstance(r, ConnectionLost) else Outcome.COMMITTED for r in results]
+    there = [await stored(server, number) for number in range(limit)]
+    assert [outcome is Outcome.COMMITTED for outcome in outcomes] == there
+    assert Outcome.UNKNOWN not in outcomes
+    await write(db, limit)
+
+
 async def test_a_commit_without_an_answer_is_looked_up(
     db: Database, server: Server, proxy: Proxy
 ) -> None:

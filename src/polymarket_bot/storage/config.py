@@ -31,7 +31,7 @@ _LAST_PORT = 65535
 
 def without_password(url: str) -> str:
     """Return `url` with its passwords replaced by `***`."""
-    return _OPTION.sub(_hidden, _USER_PASSWORD.sub(r"\1:***@", url))
+    return _USER_PASSWORD.sub(r"\1:***@", _OPTION.sub(_hidden, url))
 
 
 def _hidden(option: re.Match[str]) -> str:
@@ -131,10 +131,13 @@ class DatabaseConfig(BaseSettings):
     if not TYPE_CHECKING:  # editors take the signature from the fields
 
         def __init__(self, **values: Any) -> None:  # noqa: ANN401 - checked by Pydantic
+            refused = None
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise _without_input(error) from None
+                refused = _without_input(error)
+            if refused is not None:  # raised here, it has no context with the input in it
+                raise refused
 
     url: str = Field(default="", repr=False)
     host: str | None = Field(default=None, validation_alias=_names("host"))

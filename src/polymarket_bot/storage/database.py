@@ -302,12 +302,17 @@ class Database(Executor):
     ) -> AsyncIterator[Scope]:
         async with self._opened().lend(caller()) as lease:
             lease.changed = True  # until the block has ended well
+
+            async def lookup(written: Written) -> Outcome:
+                self._opened().give_back(lease, broken=True)  # to ask takes a connection, too
+                return await self._outcome(written)
+
             block = transaction_block(
                 lease.connection,
                 isolation=isolation,
                 readonly=readonly,
                 deferrable=deferrable,
-                lookup=self._outcome,
+                lookup=lookup,
             )
             scope = None
             try:

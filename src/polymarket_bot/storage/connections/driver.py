@@ -19,7 +19,6 @@ from polymarket_bot.storage.errors import (
     InvalidValue,
     LockTimeout,
     Outcome,
-    PoolerUndeclared,
     QueryError,
     ReadOnlyServer,
     SchemaMissing,
@@ -102,8 +101,6 @@ def translated(
         outcome: what became of the write where the connection is lost.
     """
     kind = next(kind for cause, kind in _BY_CLASS if isinstance(error, cause))
-    if opening and isinstance(error, asyncpg.ProtocolViolationError):
-        return PoolerUndeclared()  # PgBouncer refuses startup settings that PostgreSQL takes
     if opening and issubclass(kind, (ConnectionLost, StatementTimeout)):
         return ServerUnavailable(error)
     if closed and kind is QueryError and isinstance(error, asyncpg.InterfaceError):

@@ -153,11 +153,12 @@ class LeasePool:
         try:
             yield lease
         finally:
-            closed = is_closed(lease.connection)
-            lease.changed = lease.changed or closed or lease.connection.is_in_transaction()
-            returning = self.give_back(lease, broken=closed)
-            if returning is not None:
-                await asyncio.shield(returning)
+            if lease in self._held:  # a block whose COMMIT was lost has given it back
+                closed = is_closed(lease.connection)
+                lease.changed = lease.changed or closed or lease.connection.is_in_transaction()
+                returning = self.give_back(lease, broken=closed)
+                if returning is not None:
+                    await asyncio.shield(returning)
 
     def stats(self) -> PoolStats:
         """Return the pool's figures."""

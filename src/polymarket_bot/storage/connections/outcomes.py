@@ -42,8 +42,12 @@ async def look_up(db: Executor, written: Written) -> Outcome:
 async def _asked(db: Executor, written: Written) -> Outcome | None:
     """Return what the server says, None while the transaction is in progress."""
     row = await db.fetchrow(_STATUS, written.xid, repeatable=True)
-    if row is None or written.timeline is None or row["timeline"] != written.timeline:
-        return Outcome.UNKNOWN  # another server has another transaction of this id
+    if row is None or written.timeline is None or row["timeline"] is None:
+        return Outcome.UNKNOWN
+    if row["timeline"] != written.timeline:  # another transaction can have this id
+        same = row["timeline"][:8] == written.timeline[:8]
+        aborted = same and row["status"] == "aborted"  # then none of this id was committed
+        return Outcome.ROLLED_BACK if aborted else Outcome.UNKNOWN
     if row["status"] is None:
         return Outcome.UNKNOWN  # too long ago
     return _OUTCOMES.get(row["status"])

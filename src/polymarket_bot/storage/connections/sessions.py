@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import ssl
 import time
 from functools import partial
 from typing import Any
@@ -18,14 +19,22 @@ from polymarket_bot.storage.errors import (
     ConfigurationError,
     PoolerUndeclared,
     ServerUnavailable,
+    TlsRefused,
 )
 
 _log = logging.getLogger(__name__)
 
 TIMELINE = """
-CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END
+CASE WHEN pg_is_in_recovery() THEN NULL ELSE
+    left(pg_walfile_name(pg_current_wal_lsn()), 8)
+    || (SELECT COALESCE(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter)
+END
 """
-"""The server's timeline; a replica that takes its place has another, and other transactions."""
+"""The server's timeline, and when it last recovered from a crash, which resets its statistics.
+
+A replica that takes its place has another timeline, and other transactions. A recovery uses the
+ids of those again that had not reached the log.
+"""
 
 # A server that hears nothing of a machine for eight seconds ends its sessions.
 _NOTICE_DEATH = """
@@ -62,7 +71,7 @@ class Session(TaggedConnection):
         if self._transport.get_extra_info("ssl_object") or not isinstance(ends[1], tuple):
             return None
         own, other = (str(end[0]) for end in ends)
-        return None if _is_near(own, other) else other
+        return None if is_near(own, other) else other
 
 
 def connect_arguments(config: DatabaseConfig, *, direct: bool = False) -> dict[str, Any]:
@@ -147,7 +156,7 @@ async def look_around(connection: Session, config: DatabaseConfig) -> None:
         _log.warning("the connection to %s is not encrypted: set tls=", connection.peer)
 
 
-def _is_near(own: str, other: str) -> bool:
+def is_near(own: str, other: str) -> bool:
     """Tell whether both addresses are of one machine."""
     return own == other or ipaddress.ip_address(other.partition("%")[0]).is_loopback
 
@@ -163,6 +172,7 @@ async def _connect(
     Raises:
         ConfigurationError: PgBouncer refuses startup settings, which PostgreSQL takes.
         ServerUnavailable: PgBouncer, which is known of, refuses for another reason.
+        TlsRefused: the server has no TLS, which is required.
     """
     try:
         connection: Session = await asyncpg.connect(*args, **arguments)
@@ -170,7 +180,16 @@ async def _connect(
         if config.pooler is None or (direct and config.direct_url):
             raise _unexpected(config, direct=direct) from None
         raise ServerUnavailable(error) from error
+    except ConnectionError as error:
+        if _has_no_tls(error):
+            raise TlsRefused(error) from error
+        raise
     return connection
+
+
+def _has_no_tls(error: BaseException) -> bool:
+    """Tell whether a server has refused TLS: the system's own errors are of subclasses."""
+    return type(error) is ConnectionError
 
 
 def _unexpected(config: DatabaseConfig, *, direct: bool = False) -> ConfigurationError:
@@ -185,6 +204,10 @@ def _unexpected(config: DatabaseConfig, *, direct: bool = False) -> Configuratio
 
 def is_passing(error: BaseException) -> bool:
     """Tell whether opening a connection may succeed a little later."""
+    if isinstance(error, ssl.SSLError):
+        return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
+    if _has_no_tls(error):
+        return False
     return isinstance(
         error,
         (

@@ -1,0 +1,299 @@
+"""Servers that are killed, restarted, demoted or replaced while one `Database` goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from polymarket_bot.storage import (
+    ConnectionLost,
+    Database,
+    DatabaseConfig,
+    Outcome,
+    ReadOnlyServer,
+    ServerUnavailable,
+    StorageError,
+)
+
+from .pgbouncer import PgBouncer, pgbouncer_binary
+from .proxy import Action, Proxy
+from .replica import Replica, multi_host_url
+from .servers import Server, Template
+from .support import eventually, require
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROUNDS = int(os.environ.get("TORTURE_ROUNDS", "3"))
+TABLE = "CREATE TABLE tokens (token text PRIMARY KEY)"
+INSERT = "INSERT INTO tokens VALUES ($1) RETURNING token"
+ALL = "SELECT array_agg(token) FROM tokens"
+NOT_STORED = (Outcome.ROLLED_BACK, Outcome.NOT_SENT)
+
+
+class Writers:
+    """Tasks that write tokens, each token once, and try the next one when that fails."""
+
+    def __init__(self, db: Database, number: int = 6) -> None:
+        self.stored: set[str] = set()
+        self.told: dict[str, Outcome] = {}
+        self.failures: list[StorageError] = []
+        self._db = db
+        self._number = number
+        self._numbers = itertools.count()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Have them write while the block lasts; each ends what it has begun."""
+        end = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for writer in range(self._number):
+                tasks.create_task(self._write(writer, end))
+            try:
+                yield
+            finally:
+                end.set()
+
+    async def have_stored_more(self) -> None:
+        """Wait until all of them together have stored some more."""
+        before = len(self.stored)
+        await eventually(lambda: len(self.stored) > before + 10 * self._number)
+
+    def check(self, found: list[str]) -> None:
+        """Compare what they were told with what is in the database."""
+        counts = {outcome.value: [*self.told.values()].count(outcome) for outcome in Outcome}
+        print(f"{len(self.stored)} stored, {len(self.failures)} failures, {counts}")  # noqa: T201
+        assert self.stored <= set(found)
+        for token, outcome in self.told.items():
+            assert outcome is not Outcome.COMMITTED or token in found
+            assert outcome not in NOT_STORED or token not in found
+
+    async def _write(self, writer: int, end: asyncio.Event) -> None:
+        while not end.is_set():
+            token = f"{writer}-{next(self._numbers)}"
+            try:
+                await self._store(token)
+                self.stored.add(token)
+            except ConnectionLost as lost:
+                self.told[token] = lost.outcome
+            except StorageError as error:
+                self.failures.append(error)
+                await asyncio.sleep(0.01)
+
+    async def _store(self, token: str) -> None:
+        if random.random() < 0.5:  # noqa: S311 - any mixture does
+            await self._db.execute(INSERT, token)
+            return
+        async with self._db.transaction():
+            await self._db.execute(INSERT, token)
+
+
+@pytest.fixture
+async def primary(server: Server) -> Server:
+    await server.fetchval(TABLE)
+    return server
+
+
+@pytest.fixture
+async def replica(primary: Server) -> AsyncIterator[Replica]:
+    """Give a standby that has every row before the primary acknowledges it."""
+    async with Replica(primary) as running:
+        await running.until_caught_up()
+        await primary.fetchval("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        await reload(primary)
+        state = "SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
+        await eventually(lambda: primary.fetchval(state))
+        yield running
+
+
+async def reload(server: Server) -> None:
+    assert await server.fetchval("SELECT pg_reload_conf()")
+
+
+async def demote(server: Server) -> None:
+    """Make a server refuse writes, in the sessions that are open, too."""
+    await server.fetchval("ALTER SYSTEM SET default_transaction_read_only = on")
+    await reload(server)
+    refuses = "SELECT current_setting('default_transaction_read_only') = 'on'"
+    await eventually(lambda: server.fetchval(refuses))
+
+
+async def test_writers_go_on_after_a_failover_and_nothing_acknowledged_is_lost(
+    primary: Server, replica: Replica
+) -> None:
+    async with Database(DatabaseConfig(url=multi_host_url(primary, replica))) as db:
+        writers = Writers(db)
+        async with writers.at_work():
+            await writers.have_stored_more()
+            await primary.kill()
+            await replica.promote()
+            await writers.have_stored_more()
+        writers.check(await replica.fetchval(ALL))
+        assert await db.fetchval("SHOW port") == str(replica.port)
+
+
+@pytest.mark.parametrize("action", [Action.HOLD, Action.HOLD_REPLY])
+async def test_the_outcome_of_a_commit_that_a_failover_cut_is_unknown(
+    primary: Server, replica: Replica, action: Action
+) -> None:
+    async with Proxy.in_front_of(primary.url()) as proxy:
+        url = multi_host_url(primary, replica).replace(f":{primary.port}", f":{proxy.port}")
+        async with Database(DatabaseConfig(url=url)) as db:
+            held = proxy.when("^commit", action)
+
+            async def write() -> None:
+                async with db.transaction():
+                    await db.execute(INSERT, "held")
+
+            writing = asyncio.create_task(write())
+            await (held.requested if action is Action.HOLD else held.answered).wait()
+            await primary.kill()
+            proxy.refuse()
+            proxy.cut_all()
+            await replica.promote()
+            for number in range(50):  # among them is one of the same transaction id
+                await replica.fetchval(INSERT, f"after-{number}")
+            with pytest.raises(ConnectionLost) as caught:
+                await writing
+            assert caught.value.outcome is Outcome.UNKNOWN
+            stored = await db.fetchval("SELECT count(*) FROM tokens WHERE token = 'held'")
+            assert stored == (action is Action.HOLD_REPLY)
+            assert await db.fetchval(INSERT, "kept") == "kept"
+
+
+async def test_a_transaction_id_that_is_used_again_after_a_crash_is_not_taken_for_the_lost_one(
+    bundled: Template,
+) -> None:
+    settings = {"wal_writer_delay": "10s", "autovacuum": "off"}  # the lost one reaches no file
+    async with Server(bundled, settings=settings) as server:
+        await server.fetchval(TABLE)
+        await server.fetchval("CHECKPOINT")
+        async with (
+            Proxy.in_front_of(server.url()) as proxy,
+            Database(DatabaseConfig(url=proxy.url_through(server.url()))) as db,
+        ):
+            held = proxy.when("^commit", Action.HOLD)
+
+            async def write() -> None:
+                async with db.transaction():
+                    await db.execute(INSERT, "held")
+
+            writing = asyncio.create_task(write())
+            await held.requested.wait()
+            await server.kill()
+            await server.start()
+            for number in range(50):
+                await server.fetchval(INSERT, f"after-{number}")
+            with pytest.raises(ConnectionLost) as caught:
+                await writing
+            assert caught.value.outcome is not Outcome.COMMITTED
+            assert not await db.fetchval("SELECT count(*) FROM tokens WHERE token = 'held'")
+            assert await db.fetchval(INSERT, "kept") == "kept"
+
+
+async def test_a_demoted_primary_is_left_for_the_new_one(primary: Server, replica: Replica) -> None:
+    async with Database(DatabaseConfig(url=multi_host_url(primary, replica))) as db:
+        assert await db.fetchval(INSERT, "first") == "first"
+        await replica.until_caught_up()
+        await demote(primary)
+        await replica.promote()
+        with pytest.raises(ReadOnlyServer, match="target_session_attrs=read-write"):
+            await db.execute(INSERT, "refused")
+        assert await db.fetchval("SHOW port") == str(replica.port)
+        assert await db.fetchval(INSERT, "second") == "second"
+        async with db.transaction():
+            await db.execute(INSERT, "third")
+        assert sorted(await replica.fetchval(ALL)) == ["first", "second", "third"]
+
+
+async def test_writers_leave_a_demoted_primary(primary: Server, replica: Replica) -> None:
+    async with Database(DatabaseConfig(url=multi_host_url(primary, replica))) as db:
+        writers = Writers(db)
+        async with writers.at_work():
+            await writers.have_stored_more()
+            await demote(primary)
+            await eventually(lambda: any(isinstance(e, ReadOnlyServer) for e in writers.failures))
+            await replica.until_caught_up()
+            await replica.promote()
+            await writers.have_stored_more()
+        writers.check(await replica.fetchval(ALL))
+
+
+async def test_a_standby_refuses_writes_with_the_remedy_and_takes_them_once_promoted(
+    primary: Server, replica: Replica
+) -> None:
+    async with Database(DatabaseConfig(url=replica.url())) as db:
+        for _ in range(2):
+            with pytest.raises(ReadOnlyServer, match="target_session_attrs=read-write"):
+                await db.execute(INSERT, "refused")
+            with pytest.raises(ReadOnlyServer):
+                async with db.transaction():
+                    await db.execute(INSERT, "refused")
+        assert not (await db.health()).healthy
+        await primary.kill()
+        await replica.promote()
+        assert await db.fetchval(INSERT, "kept") == "kept"
+        assert (await db.health()).healthy
+
+
+async def test_writers_go_on_each_time_the_server_comes_back(primary: Server) -> None:
+    async with Database(DatabaseConfig(url=primary.url())) as db:
+        writers = Writers(db)
+        async with writers.at_work():
+            for _ in range(ROUNDS):
+                await writers.have_stored_more()
+                await primary.kill()
+                await primary.start()
+            await writers.have_stored_more()
+        writers.check(await primary.fetchval(ALL))
+
+
+async def test_a_start_waits_for_a_server_that_starts_and_no_longer_than_its_limit(
+    server: Server,
+) -> None:
+    await server.stop()
+    config = DatabaseConfig(url=server.url(), connect_timeout=0.2)
+    with pytest.raises(ServerUnavailable, match="look whether the server runs"):
+        await asyncio.wait_for(Database(config).initialize(), 60)
+    db = Database(config.model_copy(update={"connect_timeout": 60}))
+    opening = asyncio.create_task(db.initialize())
+    await asyncio.sleep(0.1)
+    assert not opening.done()
+    await server.start()
+    await opening
+    assert await db.fetchval("SELECT 1") == 1
+    await db.close()
+
+
+@pytest.mark.parametrize("place", ["client and pool", "pool and server"])
+@pytest.mark.parametrize("action", [Action.CUT_BEFORE, Action.CUT_AFTER, Action.CUT_WITHIN])
+async def test_the_outcome_of_a_commit_lost_around_a_pooler_is_found_out(
+    primary: Server, place: str, action: Action
+) -> None:
+    binary = require(pgbouncer_binary(), "pgbouncer")
+    async with Proxy.in_front_of(primary.url()) as behind:
+        port = behind.port if place == "pool and server" else None
+        settings = {"server_login_retry": "0.1"}
+        async with (
+            PgBouncer(binary, primary, settings=settings, server_port=port) as pool,
+            Proxy.in_front_of(pool.url()) as before,
+            Database(
+                DatabaseConfig(url=before.url_through(pool.url()), pooler="transaction")
+            ) as db,
+        ):
+            (behind if port else before).when("^commit", action)
+            with pytest.raises(ConnectionLost) as caught:
+                async with db.transaction():
+                    await db.execute(INSERT, "lost")
+            unlocked = "SELECT count(*) = 0 FROM pg_locks WHERE relation = 'tokens'::regclass"
+            await eventually(lambda: primary.fetchval(unlocked))
+            stored = await primary.fetchval("SELECT count(*) FROM tokens")
+            assert stored == (action is not Action.CUT_BEFORE)
+            assert caught.value.outcome == (Outcome.COMMITTED if stored else Outcome.ROLLED_BACK)
+            assert await db.fetchval(INSERT, "kept") == "kept"
