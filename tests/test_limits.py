@@ -274,13 +274,15 @@ async def test_a_database_may_be_given_in_parts(
         )
     assert row is not None
     folder = row["folder"].split(",")[0].strip('"')
-    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@nowhere.invalid/nothing")
     monkeypatch.setenv("DB_USER", "predict")
     monkeypatch.setenv("DB_PASSWORD", "p@ss/word")
     parts = DatabaseConfig(host=folder, port=row["port"], database=row["name"])
     async with Database(parts) as db:
         assert await db.fetchval("SELECT current_database()") == row["name"]
     assert "p@ss" not in repr(parts)
+    monkeypatch.setenv("DB_HOST", "elsewhere.invalid")
+    assert DatabaseConfig().dsn == "postgresql://nobody@nowhere.invalid/nothing"
     assert DatabaseConfig(host="h", user="u", password="a@b").dsn == "postgresql://u:a%40b@h:5432"  # noqa: S106
 
 

@@ -87,9 +87,10 @@ class DatabaseConfig(BaseSettings):
     """How to reach PostgreSQL, and the limits to keep there.
 
     Each field is also read from the environment: `DATABASE_URL`, `DATABASE_MIN_CONNECTIONS`,
-    and so on; host, port, database, user and password also from `DB_HOST` and so on. An argument
-    wins. A wrong value raises `pydantic.ValidationError`, which names the field. The password is
-    in no repr and no error. All limits are in seconds.
+    and so on; host, port, database, user and password also from `DB_HOST` and so on. A URL in the
+    environment wins over parts there, and an argument over both. A wrong value raises
+    `pydantic.ValidationError`, which names the field. The password is in no repr and no error.
+    All limits are in seconds.
 
     Attributes:
         url: `postgresql://user:password@host:port/database`; several hosts as
@@ -131,6 +132,8 @@ class DatabaseConfig(BaseSettings):
     if not TYPE_CHECKING:  # editors take the signature from the fields
 
         def __init__(self, **values: Any) -> None:  # noqa: ANN401 - checked by Pydantic
+            if values.get("host") is not None:
+                values.setdefault("url", "")  # an argument wins over DATABASE_URL
             refused = None
             try:
                 super().__init__(**values)
