@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
 
 from polymarket_bot.storage.config import DatabaseConfig
-from polymarket_bot.storage.connections import outcomes
-from polymarket_bot.storage.connections.blocks import (
-    Connection,
-    Isolation,
-    Written,
-    savepoint_block,
-    transaction_block,
-)
+from polymarket_bot.storage.connections.blocks import Connection, Isolation
 from polymarket_bot.storage.connections.executor import Executor, Statement
 from polymarket_bot.storage.connections.holders import PoolStats, caller
 from polymarket_bot.storage.connections.leases import LeasePool
@@ -32,10 +24,9 @@ from polymarket_bot.storage.connections.transactions import (
     Scope,
     as_connection,
     current_scope,
-    named,
     no_scope,
-    scope_of,
 )
+from polymarket_bot.storage.connections.units import inner_block, outermost_block
 from polymarket_bot.storage.errors import (
     Conflict,
     ConnectionLost,
@@ -151,8 +142,16 @@ class Database(Executor):
         if isolation is not None and isolation not in get_args(Isolation):
             raise InvalidInput("isolation", isolation, f"expected one of {get_args(Isolation)}")
         outer = current_scope(self)
+        block: AbstractAsyncContextManager[Scope]
         if outer is None:
-            block = self._outermost(isolation, readonly=readonly, deferrable=deferrable)
+            block = outermost_block(
+                self,
+                self._opened(),
+                self.config,
+                isolation=isolation,
+                readonly=readonly,
+                deferrable=deferrable,
+            )
         elif isolation or readonly or deferrable:
             raise TransactionError(
                 "a transaction block inside another is a savepoint of it and cannot have "
@@ -160,7 +159,7 @@ class Database(Executor):
                 remedy="give them to the outermost block",
             )
         else:
-            block = scope_of(self, self._inner(outer), self.config.command_timeout)
+            block = inner_block(self, outer, self.config)
         async with block as scope:
             yield as_connection(scope.lent)
 
@@ -295,42 +294,3 @@ class Database(Executor):
         if scope is None:
             return await self._runner.run(statement)
         return await self._runner.run_in(scope, statement)
-
-    @asynccontextmanager
-    async def _outermost(
-        self, isolation: Isolation | None, *, readonly: bool, deferrable: bool
-    ) -> AsyncIterator[Scope]:
-        async with self._opened().lend(caller()) as lease:
-            lease.changed = True  # until the block has ended well
-
-            async def lookup(written: Written) -> Outcome:
-                self._opened().give_back(lease, broken=True)  # to ask takes a connection, too
-                return await self._outcome(written)
-
-            block = transaction_block(
-                lease.connection,
-                isolation=isolation,
-                readonly=readonly,
-                deferrable=deferrable,
-                lookup=lookup,
-            )
-            scope = None
-            try:
-                async with scope_of(self, block, self.config.command_timeout) as scope:
-                    yield scope
-            except ConnectionLost as lost:
-                idle = time.monotonic() - scope.active if scope else 0
-                limit = self.config.idle_in_transaction_timeout
-                raise named(lost, idle, limit) from lost.__cause__
-            lease.changed = scope.touched
-
-    @asynccontextmanager
-    async def _inner(self, outer: Scope) -> AsyncIterator[Connection]:
-        """Hold the outer block until the inner ends: interleaved savepoints undo each other."""
-        async with outer.use() as connection, savepoint_block(connection):
-            yield connection
-
-    async def _outcome(self, written: Written) -> Outcome:
-        """Ask the server what became of a transaction whose COMMIT was lost."""
-        with no_scope(self):
-            return await outcomes.look_up(self, written)
