@@ -1,0 +1,72 @@
+"""A transaction block from its lease to its outcome: what `Database.transaction` opens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.connections import outcomes
+from polymarket_bot.storage.connections.blocks import (
+    Connection,
+    Isolation,
+    Written,
+    savepoint_block,
+    transaction_block,
+)
+from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.connections.holders import caller
+from polymarket_bot.storage.connections.leases import LeasePool
+from polymarket_bot.storage.connections.transactions import Scope, named, no_scope, scope_of
+from polymarket_bot.storage.errors import ConnectionLost, Outcome
+
+
+@asynccontextmanager
+async def outermost_block(
+    db: Executor,
+    leases: LeasePool,
+    config: DatabaseConfig,
+    *,
+    isolation: Isolation | None,
+    readonly: bool,
+    deferrable: bool,
+) -> AsyncIterator[Scope]:
+    """Open a transaction on a leased connection, and make the task's calls on `db` part of it."""
+    async with leases.lend(caller()) as lease:
+        lease.changed = True  # until the block has ended well
+
+        async def lookup(written: Written) -> Outcome:
+            leases.give_back(lease, broken=True)  # to ask takes a connection, too
+            with no_scope(db):
+                return await outcomes.look_up(db, written)
+
+        block = transaction_block(
+            lease.connection,
+            isolation=isolation,
+            readonly=readonly,
+            deferrable=deferrable,
+            lookup=lookup,
+        )
+        scope = None
+        try:
+            async with scope_of(db, block, config.command_timeout) as scope:
+                yield scope
+        except ConnectionLost as lost:
+            idle = time.monotonic() - scope.active if scope else 0
+            raise named(lost, idle, config.idle_in_transaction_timeout) from lost.__cause__
+        lease.changed = scope.touched
+
+
+def inner_block(
+    db: Executor, outer: Scope, config: DatabaseConfig
+) -> AbstractAsyncContextManager[Scope]:
+    """Open a savepoint of the block that is open."""
+    return scope_of(db, _savepoint(outer), config.command_timeout)
+
+
+@asynccontextmanager
+async def _savepoint(outer: Scope) -> AsyncIterator[Connection]:
+    """Hold the outer block until the inner ends: interleaved savepoints undo each other."""
+    async with outer.use() as connection, savepoint_block(connection):
+        yield connection
