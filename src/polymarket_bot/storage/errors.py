@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import ValidationError
 
@@ -92,7 +92,7 @@ class QueryError(StorageError):
         column: the column that the server named, or None.
     """
 
-    hint: ClassVar[str | None] = None
+    hint: str | None = None
 
     def __init__(self, cause: BaseException) -> None:
         self.sqlstate: str | None = getattr(cause, "sqlstate", None)
@@ -181,7 +181,7 @@ class ConnectionLost(QueryError):
 
     def __init__(self, cause: BaseException, outcome: Outcome = Outcome.UNKNOWN) -> None:
         self.outcome = outcome
-        self.hint = _WHAT_TO_DO[outcome]  # type: ignore[misc]  # one for each outcome
+        self.hint = _WHAT_TO_DO[outcome]
         super().__init__(cause)
         self.args = (f"the connection was lost, outcome {outcome.value}: {self.args[0]}",)
 

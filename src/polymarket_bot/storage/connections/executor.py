@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Statement:
         return await getattr(connection, self.verb)(self.query, *self.args, timeout=self.timeout)
 
 
-class Executor:
+class Executor(ABC):
     """Runs statements as asyncpg does, on whatever connection there is.
 
     Every error of the driver comes as a `StorageError`, with the driver's as its cause. Each
@@ -52,9 +53,9 @@ class Executor:
 
     future_skew: int = DEFAULT_FUTURE_SKEW
 
+    @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction block, or a savepoint inside one."""
-        raise NotImplementedError
 
     async def atomically(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Await `fn()` in a transaction block, or in a savepoint inside one.
@@ -64,9 +65,9 @@ class Executor:
         async with self.transaction():
             return await fn()
 
+    @abstractmethod
     async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
         """Run a statement."""
-        raise NotImplementedError
 
     async def execute(
         self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
