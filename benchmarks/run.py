@@ -36,7 +36,7 @@ from polymarket_bot.storage import (
     apply_seeds,
 )
 from polymarket_bot.storage.connections.blocks import Connection
-from polymarket_bot.storage.repositories.trade_repo import TRADES
+from polymarket_bot.storage.tables import TRADES
 
 ROUNDS = 5
 ROWS = 50_000

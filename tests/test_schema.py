@@ -14,16 +14,14 @@ import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, apply_seeds, seed_files
 from polymarket_bot.storage.embedded.binaries import binaries_for
-from polymarket_bot.storage.repositories.trade_repo import TRADE_WATERMARKS, TRADES
-from polymarket_bot.storage.repositories.trigger_repo import FIRST_TRIGGERS, TRIGGER_WATERMARKS
 from polymarket_bot.storage.schema import create_database
 from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.tables import PRODUCTION as TABLES
 from tests.databases import drop, with_database
 
 PRODUCTION = json.loads(
     (Path(__file__).parent / "fixtures" / "production_catalog.json").read_text(encoding="utf-8")
 )
-TABLES = (TRADES, TRADE_WATERMARKS, FIRST_TRIGGERS, TRIGGER_WATERMARKS)
 
 _COLUMNS = """
 SELECT c.relname AS table, a.attname, format_type(a.atttypid, a.atttypmod) AS type,

@@ -43,9 +43,47 @@ from polymarket_bot.storage.errors import (
 )
 from polymarket_bot.storage.health import HealthReport
 from polymarket_bot.storage.ingest import IngestReport, Refusal
+from polymarket_bot.storage.lifecycle import Lifecycle
+from polymarket_bot.storage.models.approvals import ApprovalAlert, TradeApproval
+from polymarket_bot.storage.models.base import StorageModel
+from polymarket_bot.storage.models.candidates import CandidateWatermark, PolymarketCandidate
+from polymarket_bot.storage.models.markets import (
+    PolymarketResolution,
+    PolymarketTokenMeta,
+    StreamWatchlistItem,
+)
+from polymarket_bot.storage.models.orders import LiveOrder, PaperTrade
+from polymarket_bot.storage.models.positions import DailyPnl, ExitEvent, Position
 from polymarket_bot.storage.models.trades import PolymarketTrade, TradeWatermark
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
+from polymarket_bot.storage.models.watchlists import (
+    MarketScoresCache,
+    ScoreHistory,
+    TradeWatchlistItem,
+)
+from polymarket_bot.storage.repositories.approval_repo import (
+    ApprovalAlertRepository,
+    TradeApprovalRepository,
+)
 from polymarket_bot.storage.repositories.base import BaseRepository
+from polymarket_bot.storage.repositories.candidate_repo import (
+    CandidateRepository,
+    CandidateWatermarkRepository,
+)
+from polymarket_bot.storage.repositories.market_repo import (
+    ResolutionRepository,
+    StreamWatchlistRepository,
+    TokenMetaRepository,
+)
+from polymarket_bot.storage.repositories.order_repo import (
+    LiveOrderRepository,
+    PaperTradeRepository,
+)
+from polymarket_bot.storage.repositories.position_repo import (
+    DailyPnlRepository,
+    ExitEventRepository,
+    PositionRepository,
+)
 from polymarket_bot.storage.repositories.trade_repo import (
     TradeRepository,
     TradeWatermarkRepository,
@@ -53,6 +91,11 @@ from polymarket_bot.storage.repositories.trade_repo import (
 from polymarket_bot.storage.repositories.trigger_repo import (
     TriggerRepository,
     TriggerWatermarkRepository,
+)
+from polymarket_bot.storage.repositories.watchlist_repo import (
+    MarketScoresCacheRepository,
+    ScoreHistoryRepository,
+    TradeWatchlistRepository,
 )
 from polymarket_bot.storage.schema import apply_seeds, seed_files
 from polymarket_bot.storage.table import Table
@@ -62,16 +105,25 @@ __all__ = [
     "AccessRefused",
     "AlreadyExists",
     "AlreadyHeld",
+    "ApprovalAlert",
+    "ApprovalAlertRepository",
     "BaseRepository",
+    "CandidateRepository",
+    "CandidateWatermark",
+    "CandidateWatermarkRepository",
     "Column",
     "ConfigurationError",
     "Conflict",
     "ConnectionLost",
     "ConstraintViolation",
+    "DailyPnl",
+    "DailyPnlRepository",
     "Database",
     "DatabaseConfig",
     "EmbeddedPostgres",
     "EmbeddedServerError",
+    "ExitEvent",
+    "ExitEventRepository",
     "FutureTime",
     "HealthReport",
     "HoldLost",
@@ -81,28 +133,51 @@ __all__ = [
     "InvalidInput",
     "InvalidRecord",
     "InvalidValue",
+    "Lifecycle",
+    "LiveOrder",
+    "LiveOrderRepository",
     "LockTimeout",
+    "MarketScoresCache",
+    "MarketScoresCacheRepository",
     "NotInitialized",
     "Notification",
     "OtherRecord",
     "Outcome",
+    "PaperTrade",
+    "PaperTradeRepository",
+    "PolymarketCandidate",
     "PolymarketFirstTrigger",
+    "PolymarketResolution",
+    "PolymarketTokenMeta",
     "PolymarketTrade",
     "PoolStats",
     "PoolTimeout",
     "PoolerUndeclared",
+    "Position",
+    "PositionRepository",
     "QueryError",
     "QueryEvent",
     "ReadOnlyServer",
     "Refusal",
+    "ResolutionRepository",
     "SchemaMissing",
+    "ScoreHistory",
+    "ScoreHistoryRepository",
     "ServerExhausted",
     "ServerUnavailable",
     "StatementTimeout",
     "StorageError",
+    "StorageModel",
+    "StreamWatchlistItem",
+    "StreamWatchlistRepository",
     "Table",
     "TlsRefused",
+    "TokenMetaRepository",
+    "TradeApproval",
+    "TradeApprovalRepository",
     "TradeRepository",
+    "TradeWatchlistItem",
+    "TradeWatchlistRepository",
     "TradeWatermark",
     "TradeWatermarkRepository",
     "TransactionAborted",

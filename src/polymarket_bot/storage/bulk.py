@@ -1,16 +1,18 @@
-"""Batches of rows: deduplication, order, and inserts that count what was really stored."""
+"""Batches of rows: one order, deduplicated, and writes that count what was really stored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
 import asyncpg
 
+from polymarket_bot.storage import statements
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.errors import FutureTime
-from polymarket_bot.storage.statements import NOW, insert_many
+from polymarket_bot.storage.errors import FutureTime, InvalidInput
+from polymarket_bot.storage.sql import NOW
 from polymarket_bot.storage.table import M, Table
 
 T = TypeVar("T")
@@ -29,38 +31,88 @@ def taken(items: Iterator[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def distinct_rows(table: Table[M], models: Iterable[M]) -> list[list[Any]]:
-    """Return the rows to insert: the first of each key, in key order.
+@dataclass(frozen=True)
+class Batch:
+    """Rows to be written.
 
-    Rows whose key the database generates are all different, and stay in their order.
+    Attributes:
+        table: their table.
+        columns: what each row gives, in order.
+        rows: the values.
+    """
 
-    Writers that meet in a key wait for each other; one order for all keeps them from deadlock.
+    table: Table[Any]
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+
+    def reached(self, skew: int) -> list[int]:
+        """Return the argument that a write ends with: the time that the clock must have reached.
+
+        None is needed for a table without Unix times.
+        """
+        if not self.table.moments:
+            return []
+        return [max((moment for _, moment in self._moments()), default=0) - skew]
+
+    def refuse_future(self, clock: int, skew: int) -> None:
+        """Raise `FutureTime` for the first time that is later than `clock` plus `skew`."""
+        for name, moment in self._moments():
+            if moment > clock + skew:
+                raise FutureTime(name, moment, in_future(clock, skew))
+
+    def distinct(self, key: tuple[str, ...], *, last: bool = False) -> Batch:
+        """Return the first row of each key, or the last, in key order.
+
+        Writers that meet in a key wait for each other; one order for all keeps them from
+        deadlock. A row with NULL in its key is like no other.
+        """
+        places = [(name, self.columns.index(name)) for name in key]
+        kept: dict[tuple[Any, ...], Sequence[Any]] = {}
+        unlike: list[Sequence[Any]] = []
+        for row in reversed(self.rows) if last else self.rows:
+            if any(row[place] is None for _, place in places):
+                unlike.append(row)
+            else:
+                kept.setdefault(
+                    tuple(self.table.sortable(name, row[place]) for name, place in places), row
+                )
+        rows = [*unlike[:: -1 if last else 1], *(kept[values] for values in sorted(kept))]
+        return Batch(self.table, self.columns, rows)
+
+    def chunked(self) -> Iterator[Batch]:
+        """Cut the batch into pieces that one statement takes."""
+        return (Batch(self.table, self.columns, rows) for rows in chunks(self.rows))
+
+    async def write(self, executor: Executor, statement: str) -> asyncpg.Record:
+        """Run one write of rows given as arrays, which returns one record with its `clock`.
+
+        Raises:
+            FutureTime: a Unix time lies in the future; none of the rows is stored.
+        """
+        skew = executor.future_skew
+        arrays = [list(column) for column in zip(*self.rows, strict=True)]
+        record = await executor.fetchrow(statement, *arrays, *self.reached(skew))
+        assert record is not None, "an aggregate returns one row"  # noqa: S101 - for mypy
+        if self.table.moments:
+            self.refuse_future(record["clock"], skew)
+        return record
+
+    def _moments(self) -> Iterator[tuple[str, int]]:
+        for name in self.table.moments:
+            place = self.columns.index(name)
+            yield from ((name, row[place]) for row in self.rows if row[place] is not None)
+
+
+def new_rows(table: Table[M], models: Iterable[M], *, last: bool = False) -> Batch:
+    """Return the rows to insert, one of each identity: the first, or the last.
+
+    Rows of a table without an identity are all different, and stay in their order.
 
     Raises:
         InvalidInput: one of `models` is not of this table.
     """
-    if set(table.key) & set(table.generated):
-        return [table.values_of(model) for model in models]
-    places = [table.written.index(name) for name in table.key]
-    rows: dict[tuple[Any, ...], list[Any]] = {}
-    for model in models:
-        row = table.values_of(model)
-        rows.setdefault(tuple(row[place] for place in places), row)
-    return [rows[key] for key in sorted(rows)]
-
-
-def latest_time(table: Table[Any], rows: Iterable[Sequence[Any]]) -> int:
-    """Return the latest Unix time in `rows`, 0 when there is none."""
-    places = [table.written.index(name) for name in table.moments]
-    return max((row[place] or 0 for row in rows for place in places), default=0)
-
-
-def refuse_future(table: Table[Any], rows: Iterable[Sequence[Any]], clock: int, skew: int) -> None:
-    """Raise `FutureTime` for the first time in `rows` that is later than `clock` plus `skew`."""
-    for row in rows:
-        for name in table.moments:
-            if (row[table.written.index(name)] or 0) > clock + skew:
-                raise FutureTime(name, row[table.written.index(name)], in_future(clock, skew))
+    batch = Batch(table, table.written, [table.values_of(model) for model in models])
+    return batch.distinct(table.identity, last=last) if table.identity else batch
 
 
 def in_future(clock: int, skew: int) -> str:
@@ -78,36 +130,79 @@ async def insert_rows(executor: Executor, table: Table[M], models: Iterable[M]) 
         InvalidInput: one of `models` is not of this table.
         FutureTime: a Unix time lies in the future; nothing is stored.
     """
-    rows = distinct_rows(table, models)
-    if not rows:
-        return 0
-
-    async def insert() -> int:
-        stored = 0
-        for chunk in chunks(rows):
-            record = await insert_chunk(executor, table, chunk, insert_many(table))
-            stored += record["stored"]
-        return stored
-
-    return await executor.atomically(insert)
+    return await _atomically(executor, (new_rows(table, models), statements.insert_many))
 
 
-async def insert_chunk(
-    executor: Executor, table: Table[Any], rows: Sequence[Sequence[Any]], statement: str
-) -> asyncpg.Record:
-    """Run one insert of rows given as arrays, which returns one record with its `clock`.
+async def update_rows(executor: Executor, table: Table[M], models: Iterable[M]) -> int:
+    """Replace the rows of the models' keys, all or none, and return how many there were.
 
     Raises:
-        FutureTime: a Unix time lies in the future; none of `rows` is stored.
+        InvalidInput: one of `models` is not of this table or has no id.
+        FutureTime: a Unix time lies in the future; nothing is stored.
     """
-    arguments: list[Any] = [list(column) for column in zip(*rows, strict=True)]
-    if table.moments:
-        arguments.append(latest_time(table, rows) - executor.future_skew)
-    record = await executor.fetchrow(statement, *arguments)
-    assert record is not None, "an aggregate returns one row"  # noqa: S101 - for the type checker
-    if table.moments:
-        refuse_future(table, rows, record["clock"], executor.future_skew)
-    return record
+    return await _atomically(executor, (_stored_rows(table, models), statements.update_many))
+
+
+async def upsert_rows(executor: Executor, table: Table[M], models: Iterable[M]) -> int:
+    """Insert models or replace the rows of their identity, all or none; return how many.
+
+    Raises:
+        InvalidInput: one of `models` is not of this table or has an id that is not stored.
+        FutureTime: a Unix time lies in the future; nothing is stored.
+    """
+    known: list[M] = []
+    new: list[M] = []
+    for model in models:
+        (known if table.is_numbered(model) else new).append(model)
+    numbered = _stored_rows(table, known)
+
+    async def upsert() -> int:
+        await _refuse_unknown(executor, numbered)
+        return await _write(
+            executor,
+            (numbered, statements.update_many),
+            (new_rows(table, new, last=True), statements.upsert_many),
+        )
+
+    return await executor.atomically(upsert) if known or new else 0
+
+
+def _stored_rows(table: Table[M], models: Iterable[M]) -> Batch:
+    rows = [table.all_values_of(model) for model in models]
+    return Batch(table, tuple(table.columns), rows).distinct(table.key, last=True)
+
+
+async def _refuse_unknown(executor: Executor, numbered: Batch) -> None:
+    """Raise for the first row whose id is not stored."""
+    if not numbered.rows:
+        return
+    (key,) = numbered.table.key
+    place = numbered.columns.index(key)
+    ids = [row[place] for row in numbered.rows]
+    stored = await executor.fetch(statements.select_keys(numbered.table), ids)
+    if unknown := set(ids) - {record[key] for record in stored}:
+        raise unknown_id(key, min(unknown))
+
+
+def unknown_id(key: str, value: object) -> InvalidInput:
+    """Return the error for a model with an id that is not stored."""
+    return InvalidInput(key, value, "expected the id of a stored row; leave it None for a new one")
+
+
+async def _atomically(
+    executor: Executor, *writes: tuple[Batch, Callable[[Table[Any]], str]]
+) -> int:
+    if not any(batch.rows for batch, _ in writes):
+        return 0
+    return await executor.atomically(lambda: _write(executor, *writes))
+
+
+async def _write(executor: Executor, *writes: tuple[Batch, Callable[[Table[Any]], str]]) -> int:
+    stored = 0
+    for batch, statement in writes:
+        for chunk in batch.chunked():
+            stored += (await chunk.write(executor, statement(batch.table)))["stored"]
+    return stored
 
 
 async def database_clock(executor: Executor) -> int:

@@ -17,6 +17,11 @@ def utc_text(moment: datetime) -> str:
     return _in_utc(moment).isoformat(timespec="microseconds")
 
 
+def is_canonical(text: str) -> bool:
+    """Tell whether a time's text has the form of `utc_text`, given that it is a time."""
+    return len(text) == 32 and text[10] == "T" and text[19] == "." and text.endswith("+00:00")
+
+
 def now_text() -> str:
     """Return this machine's present time in the canonical form."""
     return utc_text(datetime.now(UTC))

@@ -12,7 +12,7 @@ import asyncpg
 from polymarket_bot.storage.connections.driver import driver_errors
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import ConfigurationError
-from polymarket_bot.storage.statements import quoted
+from polymarket_bot.storage.sql import quoted
 
 _PACKAGED = Path(__file__).parent / "seed"
 _CHECKOUT = Path(__file__).parents[3] / "seed"

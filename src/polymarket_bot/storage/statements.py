@@ -1,8 +1,9 @@
 """Repetitive SQL, generated once from a `Table`. Identifiers never come from a caller.
 
-Where a table has columns in Unix seconds, the last argument of an insert is the time that the
-database's clock must have reached (the latest of the given times, less the tolerated skew);
-before it, the statement stores nothing.
+A write gives its rows as `given`, one row of arguments or one array a column, and calls the row
+that is there `stored`. Where a table has columns in Unix seconds, the last argument of a write is
+the time that the database's clock must have reached (the latest of the given times, less the
+tolerated skew); before it, the statement stores nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +12,10 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from polymarket_bot.storage.sql import NOW, instant, quoted
 from polymarket_bot.storage.table import Table
 
-NOW = "floor(extract(epoch FROM statement_timestamp()))::bigint"
-"""The database's clock in Unix seconds; stable within a statement, so an index serves."""
-
-
-def quoted(identifier: str) -> str:
-    """Return `identifier` quoted for SQL."""
-    return '"' + identifier.replace('"', '""') + '"'
+_BATCH = 10_000
 
 
 def relation(table: Table[Any]) -> str:
@@ -41,9 +37,16 @@ def select_list(table: Table[Any], source: str = "") -> str:
 @cache
 def select(table: Table[Any], by: tuple[str, ...]) -> str:
     """Select the rows whose columns `by` equal $1, $2, …, in key order; the limit comes last."""
+    return select_ordered(table, by, _names(table.key))
+
+
+@cache
+def select_ordered(table: Table[Any], by: tuple[str, ...], order: str) -> str:
+    """Select the rows whose columns `by` equal $1, $2, …, in an order; the limit comes last."""
+    condition = f" WHERE {_equals(table, by)}" if by else ""
     return (
-        f"SELECT {select_list(table)} FROM {relation(table)} WHERE {_equals(by)} "
-        f"ORDER BY {_names(table.key)} LIMIT ${len(by) + 1}"
+        f"SELECT {select_list(table)} FROM {relation(table)}{condition} "
+        f"ORDER BY {order} LIMIT ${len(by) + 1}"
     )
 
 
@@ -59,13 +62,30 @@ def select_page(table: Table[Any]) -> str:
 @cache
 def exists(table: Table[Any], by: tuple[str, ...]) -> str:
     """Tell whether a row has the columns `by` equal to $1, $2, …."""
-    return f"SELECT EXISTS (SELECT 1 FROM {relation(table)} WHERE {_equals(by)})"
+    return f"SELECT EXISTS (SELECT 1 FROM {relation(table)} WHERE {_equals(table, by)})"
 
 
 @cache
 def delete(table: Table[Any], by: tuple[str, ...]) -> str:
     """Delete the rows whose columns `by` equal $1, $2, … and return a 1 for each."""
-    return f"DELETE FROM {relation(table)} WHERE {_equals(by)} RETURNING 1"
+    return f"DELETE FROM {relation(table)} WHERE {_equals(table, by)} RETURNING 1"
+
+
+@cache
+def select_keys(table: Table[Any]) -> str:
+    """Select the keys of a table with one key column, of those in the array $1."""
+    (key,) = map(quoted, table.key)
+    return f"SELECT {key} FROM {relation(table)} WHERE {key} = ANY ($1)"
+
+
+@cache
+def delete_some(table: Table[Any], condition: str) -> str:
+    """Delete at most a batch of the rows that fulfil a condition, and count them."""
+    return (
+        f"WITH gone AS (DELETE FROM {relation(table)} WHERE ctid IN (SELECT ctid FROM "
+        f"{relation(table)} WHERE {condition} LIMIT {_BATCH} FOR UPDATE SKIP LOCKED) RETURNING 1) "
+        "SELECT count(*) FROM gone"
+    )
 
 
 @cache
@@ -77,44 +97,195 @@ def count(table: Table[Any]) -> str:
 @cache
 def insert(table: Table[Any], *, keep: bool = False) -> str:
     """Insert one row and return it; with `keep`, a row of the same key is left as it was."""
-    values = ", ".join(f"${i}::{table.columns[n].sql}" for i, n in enumerate(table.written, 1))
     conflict = " ON CONFLICT DO NOTHING" if keep else ""
+    return f"{_insert(table, _row(table, table.written))}{conflict} {_returning(table)}"
+
+
+@cache
+def upsert(table: Table[Any]) -> str:
+    """Insert one row, or put it in the place of that of the same identity, and return it."""
+    return f"{_insert(table, _row(table, table.written))}{_replace(table)} {_returning(table)}"
+
+
+@cache
+def update(table: Table[Any]) -> str:
+    """Put one row, given with all columns, in the place of that of the same key; return it."""
+    columns = tuple(table.columns)
     return (
-        f"INSERT INTO {relation(table)} ({_names(table.written)}) "
-        f"SELECT {values}{_in_time(table)}{conflict} RETURNING {select_list(table)}"
+        f"{_update(table, _row(table, columns))} "
+        f"WHERE {_same(table, table.key)}{_in_time(table, len(columns), ' AND')}{_allowed(table)} "
+        f"{_returning(table)}"
     )
 
 
 @cache
 def insert_many(table: Table[Any]) -> str:
-    """Insert rows given as one array a column, leaving rows of the same key as they were.
-
-    One row comes back: how many were stored, and the clock that judged their times.
-    """
-    return (
-        f"WITH stored AS ({insert_arrays(table, table.key)}) "
-        f"SELECT count(*) AS stored, {NOW} AS clock FROM stored"
-    )
+    """Insert rows given as one array a column, leaving rows of the same key as they were."""
+    return _counted(insert_arrays(table, table.key))
 
 
 @cache
 def insert_arrays(table: Table[Any], returning: tuple[str, ...]) -> str:
     """Insert rows given as one array a column, and return columns of those really stored."""
-    arrays = ", ".join(f"${i}::{table.columns[n].sql}[]" for i, n in enumerate(table.written, 1))
-    return (
-        f"INSERT INTO {relation(table)} ({_names(table.written)}) "
-        f"SELECT * FROM unnest({arrays}){_in_time(table)} "
-        f"ON CONFLICT DO NOTHING RETURNING {_names(returning)}"
+    rows = _arrays(table, table.written)
+    return f"{_insert(table, rows)} ON CONFLICT DO NOTHING RETURNING {_names(returning)}"
+
+
+@cache
+def upsert_many(table: Table[Any]) -> str:
+    """As `upsert`, for rows given as one array a column."""
+    return _counted(f"{_insert(table, _arrays(table, table.written))}{_replace(table)} RETURNING 1")
+
+
+@cache
+def update_many(table: Table[Any]) -> str:
+    """As `update`, for rows given as one array a column.
+
+    The rows are locked in the order in which they are given, or two batches deadlock.
+    """
+    columns = tuple(table.columns)
+    arrays = _arrays(table, columns, "WITH ORDINALITY ")
+    locked = (
+        f"locked AS MATERIALIZED (SELECT given.* FROM {relation(table)} AS stored "
+        f"JOIN {arrays} AS given ({_names((*columns, '#'))}) ON {_same(table, table.key)} "
+        f'ORDER BY given."#" FOR UPDATE OF stored)'
+    )
+    return _counted(
+        f"{_update(table, 'locked')} WHERE {_same(table, table.key)}"
+        f"{_in_time(table, len(columns), ' AND')}{_allowed(table)} RETURNING 1",
+        locked,
     )
 
 
-def _in_time(table: Table[Any]) -> str:
-    return f" WHERE ${len(table.written) + 1}::bigint <= {NOW}" if table.moments else ""
+def allowed(table: Table[Any], status: str, **grown: str) -> str:
+    """Return the condition, ` AND …`, under which the stored row may take on `status`.
+
+    Args:
+        table: a table with a `Lifecycle`.
+        status: SQL of the status that the row is to have.
+        grown: SQL of the value that a column of `Lifecycle.grows` is to have.
+    """
+    life = table.lifecycle
+    assert life is not None  # noqa: S101 - for the type checker
+    stored = f"stored.{quoted(life.column)}"
+    rules = [f"({stored} = ANY ({_text_array(life.final)})) IS NOT TRUE"]
+    if life.stages:
+        stages = _text_array(life.stages)
+        rules.append(
+            f"(array_position({stages}, {status}) < array_position({stages}, {stored})) IS NOT TRUE"
+        )
+    rules += [
+        f"COALESCE({value}, 0) >= COALESCE(stored.{quoted(column)}, 0)"
+        for column, value in grown.items()
+    ]
+    return "".join(f" AND {rule}" for rule in rules)
+
+
+def _allowed(table: Table[Any], given: str = "given") -> str:
+    """As `allowed`, where the whole row is given."""
+    if table.lifecycle is None:
+        return ""
+    grown = {column: f"{given}.{quoted(column)}" for column in table.lifecycle.grows}
+    return allowed(table, f"{given}.{quoted(table.lifecycle.column)}", **grown)
+
+
+def _insert(table: Table[Any], rows: str) -> str:
+    given = ", ".join(_given(table, name) for name in table.written)
+    return (
+        f"INSERT INTO {relation(table)} AS stored ({_names(table.written)}) "
+        f"SELECT {given} FROM {rows} AS given ({_names(table.written)})"
+        f"{_in_time(table, len(table.written), ' WHERE')}"
+    )
+
+
+def _given(table: Table[Any], name: str) -> str:
+    """A given value. A time of a unique key keeps the spelling of a row that is there."""
+    given = f"given.{quoted(name)}"
+    for columns in (table.key, *table.unique):
+        if name in columns and table.columns[name].time:
+            return (
+                f"COALESCE((SELECT stored.{quoted(name)} FROM {relation(table)} AS stored "
+                f"WHERE {_same(table, columns)} LIMIT 1), {given})"
+            )
+    return given
+
+
+def _replace(table: Table[Any]) -> str:
+    if not table.identity:
+        return ""
+    taken = [name for name in table.written if name not in table.identity]
+    changes = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in taken)
+    condition = _replaceable(table).removeprefix(" AND")
+    return (
+        f" ON CONFLICT ({_names(table.identity)}) DO UPDATE SET {changes}"
+        f"{' WHERE' if condition else ''}{condition}"
+    )
+
+
+def _replaceable(table: Table[Any]) -> str:
+    if table.newest is None:
+        return _allowed(table, "EXCLUDED")
+    name = quoted(table.newest)
+    later = f"{instant(f'stored.{name}')} >= {instant(f'EXCLUDED.{name}')}"
+    return f" AND ({later}) IS NOT TRUE"
+
+
+def _update(table: Table[Any], rows: str) -> str:
+    changes = ", ".join(
+        f"{quoted(n)} = given.{quoted(n)}" for n in table.columns if n not in table.key
+    )
+    alias = f"given ({_names(table.columns)})" if rows != "locked" else "given"
+    return f"UPDATE {relation(table)} AS stored SET {changes} FROM {rows} AS {alias}"
+
+
+def _counted(write: str, before: str = "") -> str:
+    """Return one row: how many rows were written, and the clock that judged their times."""
+    first = f"{before}, " if before else ""
+    return (
+        f"WITH {first}written AS ({write}) SELECT count(*) AS stored, {NOW} AS clock FROM written"
+    )
+
+
+def _returning(table: Table[Any]) -> str:
+    return f"RETURNING {select_list(table, 'stored')}"
+
+
+def _row(table: Table[Any], columns: tuple[str, ...]) -> str:
+    values = ", ".join(f"${i}::{table.columns[n].sql}" for i, n in enumerate(columns, 1))
+    return f"(VALUES ({values}))"
+
+
+def _arrays(table: Table[Any], columns: tuple[str, ...], ordinality: str = "") -> str:
+    arrays = ", ".join(f"${i}::{table.columns[n].sql}[]" for i, n in enumerate(columns, 1))
+    return f"unnest({arrays}) {ordinality}"
+
+
+def _in_time(table: Table[Any], given: int, word: str) -> str:
+    return f"{word} ${given + 1}::bigint <= {NOW}" if table.moments else ""
 
 
 def _names(columns: Iterable[str]) -> str:
     return ", ".join(map(quoted, columns))
 
 
-def _equals(columns: tuple[str, ...]) -> str:
-    return " AND ".join(f"{quoted(name)} = ${i}" for i, name in enumerate(columns, 1))
+def _text_array(values: Iterable[str]) -> str:
+    return "ARRAY[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+
+
+def _same(table: Table[Any], columns: tuple[str, ...]) -> str:
+    """The condition that `stored` and `given` agree in `columns`, times as times."""
+    return " AND ".join(
+        _equal(table, name, f"stored.{quoted(name)}", f"given.{quoted(name)}") for name in columns
+    )
+
+
+def _equals(table: Table[Any], columns: tuple[str, ...]) -> str:
+    return " AND ".join(
+        _equal(table, name, quoted(name), f"${i}") for i, name in enumerate(columns, 1)
+    )
+
+
+def _equal(table: Table[Any], name: str, left: str, right: str) -> str:
+    if table.columns[name].time:
+        return f"{instant(left)} = {instant(f'{right}::text')}"
+    return f"{left} = {right}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.statements import quoted
+from polymarket_bot.storage.sql import quoted
 from polymarket_bot.storage.types import plain_decimal
 
 _TABLES = """

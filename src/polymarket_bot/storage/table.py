@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
 import asyncpg
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from polymarket_bot.storage.clock import is_canonical
 from polymarket_bot.storage.errors import InvalidInput
-from polymarket_bot.storage.types import Column
+from polymarket_bot.storage.lifecycle import Lifecycle
+from polymarket_bot.storage.types import Column, as_real
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,20 +30,26 @@ class Table(Generic[M]):
         name: the table's name; looked up through `search_path` unless `schema` is given.
         model: its Pydantic model; every field carries a `Column` (see `types`).
         key: the columns of the primary key, in the order of the key.
-        unique: further columns that are unique by themselves.
-        generated: columns that the database fills in (SERIAL), left out of inserts.
+        unique: the further unique constraints, each the tuple of its columns.
+        generated: columns that the database fills in (SERIAL): an insert does not give them,
+            whatever the model holds.
         schema: the PostgreSQL schema, for tables outside `search_path`.
+        lifecycle: what a row's status allows.
+        newest: a column with a time as text: an upsert replaces a row only by one that is
+            later in it.
 
     Raises:
-        TypeError: a field without a `Column`, or a key that is no field.
+        TypeError: a field without a `Column`, or a name that is no field.
     """
 
     name: str
     model: type[M]
     key: tuple[str, ...]
-    unique: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
     generated: tuple[str, ...] = ()
     schema: str | None = None
+    lifecycle: Lifecycle | None = None
+    newest: str | None = None
 
     def __post_init__(self) -> None:
         for name, column in self.columns.items():
@@ -49,9 +58,16 @@ class Table(Generic[M]):
                     f"{self.model.__name__}.{name} is REAL and needs a from_text: use Price, Size "
                     "or Real of polymarket_bot.storage.types"
                 )
-        for name in (*self.key, *self.unique, *self.generated):
+        for name in self._named():
             if name not in self.columns:
                 raise TypeError(f"{self.model.__name__} has no field {name!r}")
+
+    def _named(self) -> Iterator[str]:
+        yield from (*self.key, *chain.from_iterable(self.unique), *self.generated)
+        if self.newest is not None:
+            yield self.newest
+        if self.lifecycle is not None:
+            yield from (self.lifecycle.column, *self.lifecycle.grows)
 
     @cached_property
     def columns(self) -> Mapping[str, Column]:
@@ -64,9 +80,20 @@ class Table(Generic[M]):
         return tuple(name for name in self.columns if name not in self.generated)
 
     @cached_property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which an insert knows a row that is there; none where ids are new."""
+        if not set(self.key) & set(self.generated):
+            return self.key
+        return self.unique[0] if self.unique else ()
+
+    @cached_property
     def moments(self) -> tuple[str, ...]:
         """The written columns that hold Unix seconds, which may not lie in the future."""
         return tuple(name for name in self.written if self.columns[name].unix_seconds)
+
+    @cached_property
+    def _times(self) -> tuple[str, ...]:
+        return tuple(name for name, column in self.columns.items() if column.time)
 
     @cached_property
     def _converters(self) -> tuple[tuple[str, Any], ...]:
@@ -106,13 +133,16 @@ class Table(Generic[M]):
             name: TypeAdapter(_annotation(field)) for name, field in self.model.model_fields.items()
         }
 
-    def check(self, column: str, value: object, *, optional: bool = False) -> Any:  # noqa: ANN401 - a column's value
+    def check(
+        self, column: str, value: object, *, optional: bool = False, name: str | None = None
+    ) -> Any:  # noqa: ANN401 - a column's value
         """Return `value` as the column's type, by the rules of the model's field.
 
         Args:
             column: the column.
             value: the value; None only with `optional`, even where the column takes NULL.
             optional: let None through.
+            name: what an error calls the value, where that is not the column's name.
 
         Raises:
             InvalidInput: it is refused; names the column.
@@ -120,22 +150,60 @@ class Table(Generic[M]):
         if value is None:
             if optional:
                 return None
-            raise InvalidInput(column, value, f"expected a {self.columns[column].sql} value")
+            raise InvalidInput(
+                name or column, value, f"expected a {self.columns[column].sql} value"
+            )
         try:
             return self._adapters[column].validate_python(value)
         except ValidationError as error:
-            raise InvalidInput.of(error, column) from error
+            raise InvalidInput.of(error, name or column) from error
+
+    def sortable(self, column: str, value: Any) -> Any:  # noqa: ANN401 - a column's value
+        """Return a key's value as it is told from others: a REAL as the number that is kept."""
+        return as_real(value) if self.columns[column].sql == "real" else value
 
     def values_of(self, model: M) -> list[Any]:
         """Return the values that an insert gives, in the order of `written`.
 
+        A time as text that an older writer spelled otherwise becomes canonical.
+
         Raises:
             InvalidInput: `model` is not of this table.
         """
+        values = self._stored_form(model)
+        return [values[name] for name in self.written]
+
+    def all_values_of(self, model: M) -> list[Any]:
+        """Return the values of all columns, in their order, as `values_of` does.
+
+        Raises:
+            InvalidInput: `model` is not of this table, or has no key yet.
+        """
+        values = self._stored_form(model)
+        for name in self.key:
+            if values[name] is None:
+                raise InvalidInput(name, None, f"expected the {name} of a stored row")
+        return [values[name] for name in self.columns]
+
+    def is_numbered(self, model: M) -> bool:
+        """Tell whether `model` has an id that the database gave.
+
+        Raises:
+            InvalidInput: `model` is not of this table.
+        """
+        values = self._stored_form(model)
+        return any(values[name] is not None for name in self.key if name in self.generated)
+
+    def _stored_form(self, model: M) -> Mapping[str, Any]:
         if not isinstance(model, self.model):
             raise InvalidInput(self.name, model, f"expected a {self.model.__name__}")
-        fields = model.__dict__
-        return [fields[name] for name in self.written]
+        if not self._times:
+            return model.__dict__
+        return model.__dict__ | {
+            name: self.check(name, value)
+            for name in self._times
+            if (value := model.__dict__[name]) is not None and not is_canonical(value)
+        }
 
 
 def _annotation(field: FieldInfo) -> Any:  # noqa: ANN401 - a type is a value here

@@ -6,15 +6,21 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from polymarket_bot.storage.clock import MILLISECONDS_FROM, parse_time, unit_of, utc_text
 
 N = TypeVar("N", float, Decimal)
+
+Threshold: TypeAlias = float | Decimal | str
+"""A threshold as an argument; it is compared as the REAL that it is stored as."""
+
+Number: TypeAlias = Decimal | float | str
+"""A price, a size or a sum of money as an argument."""
 
 _FLOAT4 = struct.Struct("f")
 
@@ -28,11 +34,14 @@ class Column:
         from_text: where set, the column is selected as text and this makes the value.
             A REAL must be read so: its text is the shortest decimal that stores the same.
         unix_seconds: the column holds a time that may not lie in the future on write.
+        time: the column holds a time as text, which is written canonically and compared as a
+            time, however older writers spelled it.
     """
 
     sql: str
     from_text: Callable[[str], Any] | None = None
     unix_seconds: bool = False
+    time: bool = False
 
 
 def plain_decimal(text: str) -> Decimal:
@@ -46,15 +55,16 @@ def real_decimal(value: Decimal) -> Decimal:
 
     The shortest decimal that stores the same 4-byte float, as PostgreSQL prints it.
     """
-    stored = _as_real(float(value))
+    stored = as_real(value)
     for digits in range(1, 10):
         text = f"{stored:.{digits}g}"
-        if _as_real(float(text)) == stored:
+        if as_real(float(text)) == stored:
             return plain_decimal(text)
     raise AssertionError("nine digits tell any two 4-byte floats apart")
 
 
-def _as_real(value: float) -> float:
+def as_real(value: float | Decimal) -> float:
+    """Return the number that is kept when `value` is stored as a REAL."""
     rounded: float = _FLOAT4.unpack(_FLOAT4.pack(value))[0]
     return rounded
 
@@ -65,16 +75,23 @@ def _not_a_bool(value: object) -> object:
     return value
 
 
-def _fits_real(value: N) -> N:
+def _fits_real(value: N, info: ValidationInfo) -> N:
     try:
-        stored = _as_real(float(value))
+        stored = as_real(value)
     except OverflowError:
         stored = math.inf
     if not math.isfinite(stored):
         raise ValueError("expected a finite number within the range of REAL (up to 3.4e38)")
     if value and not stored:
         raise ValueError("expected 0 or a number that REAL can hold (from 1.4e-45)")
+    if info.context and info.context.get("strict_precision"):
+        _fits_exactly(Decimal(str(value)))
     return value
+
+
+def _fits_exactly(value: Decimal) -> None:
+    if (held := real_decimal(value)) != value:
+        raise ValueError(f"expected what REAL holds to the last digit; it would keep {held}")
 
 
 def _in_plain_notation(value: Decimal) -> Decimal:
@@ -105,6 +122,27 @@ def _canonical_time(value: object) -> str:
         raise ValueError("expected an ISO 8601 time such as 2025-10-10T12:09:20+00:00") from error
 
 
+def _stated_time(value: object) -> str:
+    """Keep a text that is a time as it came; write a datetime canonically."""
+    canonical = _canonical_time(value)
+    return value if isinstance(value, str) else canonical
+
+
+def _iso_date(value: object) -> str:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    try:
+        if isinstance(value, str):
+            return date.fromisoformat(value.strip()).isoformat()
+    except ValueError:
+        pass
+    raise ValueError("expected a date or an ISO 8601 date such as 2025-10-10")
+
+
+def _as_flag(value: object) -> object:
+    return int(value) if isinstance(value, bool) else value
+
+
 def _in_seconds(value: int) -> int:
     if value < 0:
         raise ValueError("expected Unix seconds, got a negative number")
@@ -118,10 +156,18 @@ Text = Annotated[str, AfterValidator(_storable), Column("text")]
 """Any text that PostgreSQL can store: no NUL, no lone surrogate."""
 
 Identifier = Annotated[str, Field(min_length=1), AfterValidator(_storable), Column("text")]
-"""A text that is a key: not empty."""
+"""A text that is a key or a status: not empty."""
 
-TimeText = Annotated[str, BeforeValidator(_canonical_time), Column("text")]
+TimeText = Annotated[str, BeforeValidator(_canonical_time), Column("text", time=True)]
 """A time as text; a datetime or any ISO 8601 spelling is accepted and written canonically."""
+
+StatedTime = Annotated[
+    str, BeforeValidator(_stated_time), AfterValidator(_storable), Column("text")
+]
+"""A time as the exchange states it, a bare date included; a text is kept as it came."""
+
+DateText = Annotated[str, BeforeValidator(_iso_date), Column("text")]
+"""A calendar day, `YYYY-MM-DD`; a `date` or an ISO 8601 date is accepted."""
 
 UnixSeconds = Annotated[
     int,
@@ -136,18 +182,25 @@ Integer = Annotated[
 ]
 """A 4-byte integer."""
 
-_Money = Annotated[
+Flag = Annotated[int, BeforeValidator(_as_flag), Field(ge=0, le=1), Column("integer")]
+"""Yes or no as 1 or 0; a bool is accepted."""
+
+Boolean = Annotated[bool, Column("boolean")]
+"""Yes or no."""
+
+Money = Annotated[
     Decimal,
     BeforeValidator(_not_a_bool),
     AfterValidator(_fits_real),
     AfterValidator(_in_plain_notation),
     Column("real", from_text=plain_decimal),
 ]
+"""A cost, a value or a profit, negative ones included, stored as REAL."""
 
-Price = Annotated[_Money, Field(ge=0, le=1)]
+Price = Annotated[Money, Field(ge=0, le=1)]
 """A price in units of one share's payout: 0 to 1, stored as REAL."""
 
-Size = Annotated[_Money, Field(ge=0)]
+Size = Annotated[Money, Field(ge=0)]
 """A number of shares, stored as REAL."""
 
 Real = Annotated[

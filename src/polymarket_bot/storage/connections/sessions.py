@@ -102,8 +102,13 @@ def connect_arguments(config: DatabaseConfig, *, direct: bool = False) -> dict[s
 
 
 def session_settings(config: DatabaseConfig) -> dict[str, str]:
-    """Return the server's settings of a session: limits just below the client's own."""
+    """Return the server's settings of a session.
+
+    Limits lie just below the client's own. With `extra_float_digits` a REAL's text is its
+    shortest decimal, even where the role or the database says otherwise.
+    """
     settings = {
+        "extra_float_digits": "1",
         "statement_timeout": str(_milliseconds(config.command_timeout * 0.95)),
         "lock_timeout": str(_milliseconds(config.lock_timeout)),
         "idle_in_transaction_session_timeout": str(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
@@ -12,13 +11,17 @@ from polymarket_bot.storage import bulk
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.ingest import IngestReport, Refusal, Tally, TradeLike, batches
 from polymarket_bot.storage.models.trades import PolymarketTrade, TradeWatermark
-from polymarket_bot.storage.repositories.base import BaseRepository, whole_number
+from polymarket_bot.storage.repositories.arguments import (
+    clock_reading,
+    positive_seconds,
+    whole_number,
+)
+from polymarket_bot.storage.repositories.base import BaseRepository
+from polymarket_bot.storage.repositories.trade_stream import pages
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
-from polymarket_bot.storage.statements import NOW, insert_arrays, select_list
-from polymarket_bot.storage.table import Table
-
-TRADES = Table("polymarket_trades", PolymarketTrade, key=("condition_id", "trade_id"))
-TRADE_WATERMARKS = Table("trade_watermarks", TradeWatermark, key=("condition_id",))
+from polymarket_bot.storage.sql import NOW
+from polymarket_bot.storage.statements import insert_arrays, select_list
+from polymarket_bot.storage.tables import TRADE_WATERMARKS, TRADES
 
 _BATCH = 2_000
 _COLUMNS = select_list(TRADES)
@@ -50,6 +53,12 @@ SELECT {_COLUMNS} FROM (
     ORDER BY timestamp FETCH FIRST $3 ROWS WITH TIES
 ) AS trades
 ORDER BY trades.timestamp, trade_id
+"""
+_BY_TOKEN = f"""
+SELECT {_COLUMNS} FROM polymarket_trades
+WHERE token_id = $1 AND ($2::bigint IS NULL OR timestamp >= $2)
+  AND ($3::bigint IS NULL OR timestamp < $3)
+ORDER BY timestamp DESC NULLS LAST, trade_id DESC LIMIT $4
 """
 # The watermark is read by the statement that stores, so both see one moment.
 _INGEST = f"""
@@ -113,8 +122,8 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         return await self._many(
             _RECENT,
             self.table.check("condition_id", condition_id),
-            _max_age(max_age_seconds),
-            None if now is None else _whole_second(now),
+            positive_seconds("max_age_seconds", max_age_seconds),
+            None if now is None else clock_reading("now", now),
         )
 
     async def get_latest_timestamp(self, condition_id: str) -> int | None:
@@ -138,6 +147,77 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             self.table.check("timestamp", timestamp),
             whole_number("limit", limit),
         )
+
+    async def get_by_token(
+        self,
+        token_id: str,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = 1000,
+    ) -> list[PolymarketTrade]:
+        """Return the token's trades, newest first, those without a time last.
+
+        Args:
+            token_id: the token.
+            start: only trades from this time on, in Unix seconds.
+            end: only trades before this time, in Unix seconds.
+            limit: how many at most.
+        """
+        return await self._many(
+            _BY_TOKEN,
+            *self._checked(token_id=token_id),
+            *self._range(start, end),
+            whole_number("limit", limit),
+        )
+
+    def stream(
+        self,
+        condition_id: str | None = None,
+        *,
+        token_id: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        batch_size: int = 2000,
+    ) -> AsyncIterator[PolymarketTrade]:
+        """Iterate over trades, oldest first, those without a time last.
+
+        However many there are, no more than one batch is in memory. Each batch is read by a
+        statement of its own: a trade that is stored meanwhile behind the place that the
+        iteration has reached is not seen.
+
+        Args:
+            condition_id: only trades of this condition.
+            token_id: only trades of this token.
+            start: only trades from this time on, in Unix seconds.
+            end: only trades before this time, in Unix seconds.
+            batch_size: how many rows are read at a time, from 1.
+
+        Raises:
+            InvalidInput: an argument does not fit; at the call, not at the first trade.
+        """
+        if whole_number("batch_size", batch_size) == 0:
+            raise InvalidInput("batch_size", batch_size, "expected a whole number from 1")
+        names = ("condition_id", "token_id", "start", "end")
+        values = (
+            *self._optional(condition_id=condition_id, token_id=token_id),
+            *self._range(start, end),
+        )
+        given = {
+            name: value for name, value in zip(names, values, strict=True) if value is not None
+        }
+        return self._stream(given, batch_size)
+
+    async def _stream(
+        self, given: Mapping[str, object], batch_size: int
+    ) -> AsyncIterator[PolymarketTrade]:
+        async for page in pages(self._db, given, batch_size):
+            for record in page:
+                yield self._model(record)
+
+    def _range(self, start: object, end: object) -> tuple[int | None, int | None]:
+        check = partial(self.table.check, "timestamp", optional=True)
+        return check(start, name="start"), check(end, name="end")
 
     async def ingest(
         self,
@@ -172,15 +252,14 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         return tally.report()
 
     async def _store(self, tally: Tally, trades: Iterable[PolymarketTrade]) -> None:
-        if rows := bulk.distinct_rows(self.table, trades):
-            record = await self._db.atomically(
-                partial(bulk.insert_chunk, self._db, self.table, rows, _INGEST)
-            )
+        batch = bulk.new_rows(self.table, trades)
+        if batch.rows:
+            record = await self._db.atomically(partial(batch.write, self._db, _INGEST))
             tally.inserted += record["stored"]
             tally.late += record["late"]
 
 
-class TradeWatermarkRepository(WatermarkRepository[TradeWatermark]):
+class TradeWatermarkRepository(WatermarkRepository[TradeWatermark, str, int]):
     """How far the trades of each condition are processed."""
 
     table: ClassVar = TRADE_WATERMARKS
@@ -191,7 +270,7 @@ class TradeWatermarkRepository(WatermarkRepository[TradeWatermark]):
 
     async def get_timestamp(self, condition_id: str) -> int:
         """Return the condition's watermark in Unix seconds, 0 when there is none."""
-        return await self._get_timestamp(condition_id)
+        return await self._get_mark(condition_id) or 0
 
     async def update(self, condition_id: str, timestamp: int) -> TradeWatermark:
         """Move the watermark up to `timestamp`, never backwards, and return the stored row.
@@ -202,22 +281,17 @@ class TradeWatermarkRepository(WatermarkRepository[TradeWatermark]):
         """
         return await self._update(condition_id, timestamp)
 
+    async def reset(self, condition_id: str, timestamp: int, reason: str) -> TradeWatermark:
+        """Put the watermark to `timestamp`, also backwards; logged as a warning with the reason.
+
+        Trades after it are handed over again.
+
+        Raises:
+            InvalidInput: `timestamp` is no time in Unix seconds, or there is no reason.
+            FutureTime: `timestamp` lies in the future by the database's clock.
+        """
+        return await self._reset(condition_id, timestamp, reason)
+
 
 def _latest(trades: Iterable[tuple[int, TradeLike, PolymarketTrade]]) -> int:
     return max((trade.timestamp or 0 for _, _, trade in trades), default=0)
-
-
-def _max_age(seconds: float) -> int:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise InvalidInput("max_age_seconds", seconds, "expected a number of seconds")
-    if not 0 < seconds < 2**31:
-        raise InvalidInput("max_age_seconds", seconds, "expected a positive number of seconds")
-    return math.floor(seconds)
-
-
-def _whole_second(now: object) -> int:
-    if isinstance(now, datetime):
-        now = (now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp()
-    if isinstance(now, bool) or not isinstance(now, int | float) or not abs(now) < 2**53:
-        raise InvalidInput("now", now, "expected Unix seconds or a datetime")
-    return math.floor(now)

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
-from polymarket_bot.storage.clock import MILLISECONDS_FROM
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
-from polymarket_bot.storage.repositories.base import BaseRepository, whole_number
+from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
+from polymarket_bot.storage.sql import seconds
 from polymarket_bot.storage.statements import select_list
-from polymarket_bot.storage.table import Table
-
-FIRST_TRIGGERS = Table(
-    "polymarket_first_triggers", PolymarketFirstTrigger, key=("token_id", "threshold")
-)
-TRIGGER_WATERMARKS = Table("trigger_watermarks", TriggerWatermark, key=("threshold",))
-
-Threshold: TypeAlias = float | Decimal | str
+from polymarket_bot.storage.tables import FIRST_TRIGGERS, TRIGGER_WATERMARKS
+from polymarket_bot.storage.types import Threshold
 
 _COLUMNS = select_list(FIRST_TRIGGERS)
-# Some older rows are in milliseconds.
-_SECONDS = f"""
-(CASE WHEN trigger_timestamp >= {MILLISECONDS_FROM} THEN trigger_timestamp / 1000
-      ELSE trigger_timestamp END)
-"""
+_SECONDS = seconds("trigger_timestamp")
 
 # Two EXISTS rather than one OR: each can use an index of its own.
 _SHOULD_TRIGGER = """
@@ -46,18 +35,16 @@ SELECT EXISTS (
     WHERE condition_id = NULLIF($1, '') AND threshold = $2
 )
 """
-_BY_TOKEN = f"""
-SELECT {_COLUMNS} FROM polymarket_first_triggers WHERE token_id = $1
-ORDER BY trigger_timestamp DESC, threshold LIMIT $2
-"""
-_BY_CONDITION = f"""
-SELECT {_COLUMNS} FROM polymarket_first_triggers WHERE condition_id = $1
-ORDER BY trigger_timestamp DESC, token_id, threshold LIMIT $2
-"""
+_NEWEST = "trigger_timestamp DESC, token_id, threshold"
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_first_triggers
 WHERE trigger_timestamp >= $1 AND {_SECONDS} >= $1 AND ($2::real IS NULL OR threshold = $2)
 ORDER BY {_SECONDS} DESC, token_id, threshold
+"""
+_SET_SCORE = f"""
+UPDATE polymarket_first_triggers
+SET model_score = $3, model_version = COALESCE($4, model_version)
+WHERE token_id = $1 AND threshold = $2 RETURNING {_COLUMNS}
 """
 
 
@@ -83,8 +70,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
         return bool(
             await self._db.fetchval(
                 _HAS_TRIGGERED,
-                self.table.check("token_id", token_id),
-                self.table.check("threshold", threshold),
+                *self._checked(token_id=token_id, threshold=threshold),
                 repeatable=True,
             )
         )
@@ -123,19 +109,13 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
 
     async def get_by_token(self, token_id: str, limit: int = 100) -> list[PolymarketFirstTrigger]:
         """Return the token's triggers, newest first."""
-        return await self._many(
-            _BY_TOKEN, self.table.check("token_id", token_id), whole_number("limit", limit)
-        )
+        return await self._list(_NEWEST, limit, token_id=token_id)
 
     async def get_by_condition(
         self, condition_id: str, limit: int = 100
     ) -> list[PolymarketFirstTrigger]:
         """Return the condition's triggers, newest first."""
-        return await self._many(
-            _BY_CONDITION,
-            self.table.check("condition_id", condition_id),
-            whole_number("limit", limit),
-        )
+        return await self._list(_NEWEST, limit, condition_id=condition_id)
 
     async def get_recent(
         self, since_timestamp: int, threshold: Threshold | None = None
@@ -153,8 +133,31 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
             None if threshold is None else self.table.check("threshold", threshold),
         )
 
+    async def get_by_token_threshold(
+        self, token_id: str, threshold: Threshold
+    ) -> PolymarketFirstTrigger | None:
+        """Return the token's trigger at `threshold`, or None."""
+        return await self.get_by_id((token_id, threshold))
 
-class TriggerWatermarkRepository(WatermarkRepository[TriggerWatermark]):
+    async def set_score(
+        self,
+        token_id: str,
+        threshold: Threshold,
+        model_score: float,
+        model_version: str | None = None,
+    ) -> PolymarketFirstTrigger | None:
+        """Store a model's score of a trigger and return the row, or None where there is none.
+
+        A `model_version` that is not given is left as it was.
+        """
+        return await self._one(
+            _SET_SCORE,
+            *self._checked(token_id=token_id, threshold=threshold, model_score=model_score),
+            *self._optional(model_version=model_version),
+        )
+
+
+class TriggerWatermarkRepository(WatermarkRepository[TriggerWatermark, Threshold, int]):
     """How far the triggers of each threshold are processed."""
 
     table: ClassVar = TRIGGER_WATERMARKS
@@ -165,7 +168,7 @@ class TriggerWatermarkRepository(WatermarkRepository[TriggerWatermark]):
 
     async def get_timestamp(self, threshold: Threshold) -> int:
         """Return the threshold's watermark in Unix seconds, 0 when there is none."""
-        return await self._get_timestamp(threshold)
+        return await self._get_mark(threshold) or 0
 
     async def update(self, threshold: Threshold, timestamp: int) -> TriggerWatermark:
         """Move the watermark up to `timestamp`, never backwards, and return the stored row.
@@ -175,3 +178,12 @@ class TriggerWatermarkRepository(WatermarkRepository[TriggerWatermark]):
             FutureTime: `timestamp` lies in the future by the database's clock.
         """
         return await self._update(threshold, timestamp)
+
+    async def reset(self, threshold: Threshold, timestamp: int, reason: str) -> TriggerWatermark:
+        """Put the watermark to `timestamp`, also backwards; logged as a warning with the reason.
+
+        Raises:
+            InvalidInput: `timestamp` is no time in Unix seconds, or there is no reason.
+            FutureTime: `timestamp` lies in the future by the database's clock.
+        """
+        return await self._reset(threshold, timestamp, reason)

@@ -1,0 +1,85 @@
+"""Arguments that are no column's value: limits, ages, clocks."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from polymarket_bot.storage.clock import parse_time
+from polymarket_bot.storage.errors import InvalidInput
+
+_LIMIT = 2**63 - 1
+_MOMENTS_FROM = 1_000_000_000
+_AGES = "expected an age (timedelta or seconds) or a time (datetime, ISO 8601, Unix seconds)"
+
+
+def whole_number(name: str, value: object) -> int:
+    """Check a limit or an offset.
+
+    Raises:
+        InvalidInput: it is no int, negative, or more than 8 bytes hold.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LIMIT:
+        raise InvalidInput(name, value, "expected a whole number from 0")
+    return value
+
+
+def positive_seconds(name: str, value: object) -> int:
+    """Check a span in seconds, and return the whole ones of it.
+
+    Raises:
+        InvalidInput: it is no number, not positive, or too long.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(name, value, "expected a number of seconds")
+    if not 0 < value < 2**31:
+        raise InvalidInput(name, value, "expected a positive number of seconds")
+    return math.floor(value)
+
+
+def days_as_seconds(name: str, value: object) -> int:
+    """Check a number of days, and return it in seconds.
+
+    Raises:
+        InvalidInput: it is no number, negative, or too long.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 10**6:
+        raise InvalidInput(name, value, "expected a number of days from 0")
+    return math.floor(value * 86_400)
+
+
+def clock_reading(name: str, value: object) -> int:
+    """Check a time given as Unix seconds or as a datetime, and return it in whole seconds.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    if isinstance(value, datetime):
+        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
+        raise InvalidInput(name, value, "expected Unix seconds or a datetime")
+    return math.floor(value)
+
+
+def moment_or_age(name: str, value: object) -> tuple[datetime | None, timedelta | None]:
+    """Return the moment that is given, or the age: one of the two.
+
+    A number from 1,000,000,000 on is no age of 31 years but a time in Unix seconds.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    try:
+        if isinstance(value, timedelta) and value >= timedelta(0):
+            return None, value
+        if isinstance(value, datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)), None
+        if isinstance(value, str):
+            return parse_time(value), None
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            if value < _MOMENTS_FROM:
+                return None, timedelta(seconds=value)
+            return datetime.fromtimestamp(value, UTC), None
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidInput(name, value, _AGES) from error
+    raise InvalidInput(name, value, _AGES)

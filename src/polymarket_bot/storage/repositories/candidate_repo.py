@@ -1,0 +1,117 @@
+"""Candidates for a trade and their watermarks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from polymarket_bot.storage.models.candidates import CandidateWatermark, PolymarketCandidate
+from polymarket_bot.storage.repositories.base import BaseRepository
+from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
+from polymarket_bot.storage.sql import NOW_TEXT
+from polymarket_bot.storage.statements import allowed, select_list
+from polymarket_bot.storage.tables import CANDIDATE_WATERMARKS, CANDIDATES
+from polymarket_bot.storage.types import Threshold
+
+_OLDEST = "created_at, id"
+_NEWEST = "created_at DESC, id DESC"
+
+_UPDATE_STATUS = f"""
+UPDATE polymarket_candidates AS stored
+SET status = $2, score = COALESCE($3, score), updated_at = {NOW_TEXT}
+WHERE id = $1 {allowed(CANDIDATES, "$2")}
+RETURNING {select_list(CANDIDATES)}
+"""
+
+
+class CandidateRepository(BaseRepository[PolymarketCandidate]):
+    """Candidates. One that was executed stays so; any other status may follow any other."""
+
+    table: ClassVar = CANDIDATES
+
+    async def get_pending(self, limit: int = 100) -> list[PolymarketCandidate]:
+        """Return the pending candidates, oldest first."""
+        return await self._list(_OLDEST, limit, status="pending")
+
+    async def get_by_status(self, status: str, limit: int = 100) -> list[PolymarketCandidate]:
+        """Return the candidates of a status, newest first."""
+        return await self._list(_NEWEST, limit, status=status)
+
+    async def get_by_token(self, token_id: str) -> list[PolymarketCandidate]:
+        """Return the token's candidates, newest first."""
+        return await self._list(_NEWEST, token_id=token_id)
+
+    async def update_status(
+        self, candidate_id: int, status: str, score: float | None = None
+    ) -> PolymarketCandidate | None:
+        """Set a candidate's status, and its score where one is given.
+
+        Returns:
+            The row as it is stored now, unchanged where it was executed; None where there is none.
+
+        Raises:
+            InvalidInput: a value does not fit; names it.
+        """
+        return await self._move(
+            _UPDATE_STATUS,
+            *self._checked(id=candidate_id, status=status),
+            *self._optional(score=score),
+        )
+
+    async def approve(self, candidate_id: int) -> PolymarketCandidate | None:
+        """Set a candidate's status to `approved`; see `update_status`."""
+        return await self.update_status(candidate_id, "approved")
+
+    async def reject(
+        self, candidate_id: int, score: float | None = None
+    ) -> PolymarketCandidate | None:
+        """Set a candidate's status to `rejected`; see `update_status`."""
+        return await self.update_status(candidate_id, "rejected", score)
+
+    async def mark_executed(self, candidate_id: int) -> PolymarketCandidate | None:
+        """Set a candidate's status to `executed`, which it keeps; see `update_status`."""
+        return await self.update_status(candidate_id, "executed")
+
+
+class CandidateWatermarkRepository(
+    WatermarkRepository[CandidateWatermark, Threshold, datetime | str]
+):
+    """Up to which creation time the candidates of each threshold are processed.
+
+    The later time wins, however the two are written.
+    """
+
+    table: ClassVar = CANDIDATE_WATERMARKS
+
+    async def get(self, threshold: Threshold) -> CandidateWatermark | None:
+        """Return the threshold's watermark, or None."""
+        return await self._get(threshold)
+
+    async def get_last_created_at(self, threshold: Threshold) -> str | None:
+        """Return the threshold's watermark as text, or None when there is none."""
+        found: str | None = await self._get_mark(threshold)
+        return found
+
+    async def update(self, threshold: Threshold, created_at: datetime | str) -> CandidateWatermark:
+        """Move the watermark up to `created_at`, never backwards, and return the stored row.
+
+        Args:
+            threshold: as float, `Decimal` or text.
+            created_at: a time; a naive one is UTC.
+
+        Raises:
+            InvalidInput: `created_at` is no time.
+            FutureTime: `created_at` lies in the future by the database's clock.
+        """
+        return await self._update(threshold, created_at)
+
+    async def reset(
+        self, threshold: Threshold, created_at: datetime | str, reason: str
+    ) -> CandidateWatermark:
+        """Put the watermark to `created_at`, also backwards; logged as a warning with the reason.
+
+        Raises:
+            InvalidInput: `created_at` is no time, or there is no reason.
+            FutureTime: `created_at` lies in the future by the database's clock.
+        """
+        return await self._reset(threshold, created_at, reason)
