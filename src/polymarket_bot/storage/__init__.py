@@ -70,6 +70,7 @@ from polymarket_bot.storage.repositories.candidate_repo import (
     CandidateRepository,
     CandidateWatermarkRepository,
 )
+from polymarket_bot.storage.repositories.daily_pnl_repo import DailyPnlRepository
 from polymarket_bot.storage.repositories.market_repo import (
     ResolutionRepository,
     StreamWatchlistRepository,
@@ -80,7 +81,6 @@ from polymarket_bot.storage.repositories.order_repo import (
     PaperTradeRepository,
 )
 from polymarket_bot.storage.repositories.position_repo import (
-    DailyPnlRepository,
     ExitEventRepository,
     PositionRepository,
 )

@@ -12,7 +12,6 @@ from typing import Any
 
 from polymarket_bot.storage.clock import MILLISECONDS_FROM, parse_time
 from polymarket_bot.storage.errors import InvalidRecord, OtherRecord
-from polymarket_bot.storage.types import real_decimal
 
 _TRADE = "TRADE"
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {
@@ -30,9 +29,7 @@ _SPELLINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def trade_values(
-    payload: Mapping[str, Any] | str | bytes, *, strict_precision: bool = False
-) -> dict[str, Any]:
+def trade_values(payload: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
     """Return the values of a `PolymarketTrade` from one payload of the exchange.
 
     Raises:
@@ -46,8 +43,8 @@ def trade_values(
     values = {
         "condition_id": _hex_lowered(_text(fields, "condition_id")),
         "token_id": _hex_lowered(_text(fields, "token_id")),
-        "price": _number(fields, "price", strict=strict_precision),
-        "size": _number(fields, "size", strict=strict_precision),
+        "price": _number(fields, "price"),
+        "size": _number(fields, "size"),
         "side": _side(fields),
         "timestamp": _seconds(fields),
         "raw_json": raw_json,
@@ -147,7 +144,7 @@ def _hex_lowered(text: str) -> str:
     return text.lower() if text[:2] in ("0x", "0X") else text
 
 
-def _number(fields: Mapping[str, Any], name: str, *, strict: bool) -> Decimal:
+def _number(fields: Mapping[str, Any], name: str) -> Decimal:
     value = _required(fields, name)
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
@@ -159,16 +156,7 @@ def _number(fields: Mapping[str, Any], name: str, *, strict: bool) -> Decimal:
             raise InvalidOperation
     except (InvalidOperation, TypeError, ValueError) as error:
         raise InvalidRecord(name, value, "expected a number") from error
-    if strict and _held(number, name) != number:
-        raise InvalidRecord(name, value, "expected what REAL holds to the last digit")
     return number
-
-
-def _held(number: Decimal, name: str) -> Decimal:
-    try:
-        return real_decimal(number)
-    except OverflowError as error:
-        raise InvalidRecord(name, number, "expected a number within the range of REAL") from error
 
 
 def _side(fields: Mapping[str, Any]) -> str:
@@ -184,7 +172,7 @@ def _seconds(fields: Mapping[str, Any]) -> int:
     if isinstance(value, datetime):
         value = value.isoformat()
     try:
-        return _whole_seconds(_number(fields, "timestamp", strict=False))
+        return _whole_seconds(_number(fields, "timestamp"))
     except InvalidRecord:
         pass
     try:

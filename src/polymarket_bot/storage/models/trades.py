@@ -57,9 +57,9 @@ class PolymarketTrade(StorageModel):
             OtherRecord: a well-formed record of another type than TRADE.
             InvalidRecord: no trade, or a bad one; names the field.
         """
-        values = trade_values(payload, strict_precision=strict_precision)
+        context = {"strict_precision": strict_precision}
         try:
-            return cls(**values)
+            return cls.model_validate(trade_values(payload), context=context)
         except ValidationError as error:
             raise InvalidRecord.of(error) from error
 
