@@ -38,6 +38,8 @@ torture: $(READY)  ## Run the fault tests with their full counts
 	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} TORTURE_CANCELLATIONS=$${TORTURE_CANCELLATIONS:-20000} \
 	    TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-10000} \
 	    $(BIN)/python -m pytest tests/embedded tests/faults tests/test_leases.py
+	TORTURE_EXAMPLES=$${TORTURE_EXAMPLES:-5000} $(BIN)/python -m pytest \
+	    $$(grep -l 'given(' tests/test_*.py)
 
 format: $(READY)  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -1,59 +1,33 @@
-"""README, example and compose file are correct to the letter."""
+"""README, docs and compose file are correct to the letter."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
 import shlex
-import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from polymarket_bot import storage
-from polymarket_bot.storage import Database, DatabaseConfig
+from polymarket_bot.storage import DatabaseConfig
 from polymarket_bot.storage.config import DatabaseConfig as Config
 from tests.makers import payload
+from tests.programs import ROOT, blocks, page, run
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = page("README.md")
 BIN = Path(sys.executable).parent
-BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(language: str) -> list[str]:
-    return [text for name, text in BLOCKS.findall(README) if name == language]
 
 
 def commands(program: str) -> list[list[str]]:
-    lines = "".join(blocks("bash")).splitlines()
+    lines = "".join(blocks(README, "bash")).splitlines()
     return [shlex.split(line) for line in lines if line.startswith(program)]
 
 
-def run(arguments: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {key: value for key, value in os.environ.items() if key != "DATABASE_URL"}
-    return subprocess.run(
-        arguments,
-        cwd=cwd,
-        env={**inherited, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-async def in_thread(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(run, *arguments, **options)
-
-
 def test_the_first_program_prints_what_readme_says(open_folder: Path) -> None:
-    (program,), (printed,) = blocks("python"), blocks("text")
+    (program,), (printed,) = blocks(README, "python"), blocks(README, "text")
     outcome = run([sys.executable, "-c", program], open_folder)
     assert (outcome.returncode, outcome.stdout) == (0, printed), outcome.stderr
 
@@ -61,7 +35,7 @@ def test_the_first_program_prints_what_readme_says(open_folder: Path) -> None:
 def test_the_commands_of_the_command_line_work_in_their_order(open_folder: Path) -> None:
     (open_folder / "trades.jsonl").write_text(json.dumps(payload()) + "\n")
     listed = commands("polymarket-storage")
-    assert len(listed) == 9
+    assert len(listed) == 10
     for _, *arguments in listed:
         outcome = run([str(BIN / "polymarket-storage"), *arguments], open_folder)
         assert outcome.returncode == 0, (arguments, outcome.stderr)
@@ -75,7 +49,7 @@ def test_every_command_of_readme_is_tried_by_some_test() -> None:
         "docker": "the compose file, below; its seed folder is loaded in test_schema.py",
         "psql": "test_schema.py",
     }
-    used = {line.split()[0] for line in "".join(blocks("bash")).splitlines()}
+    used = {line.split()[0] for line in "".join(blocks(README, "bash")).splitlines()}
     assert used == set(tried)
     assert commands("pip") == [["pip", "install", ".[cli,embedded]"]]
     assert commands("psql") == [
@@ -127,29 +101,8 @@ def test_the_example_settings_are_those_of_the_config(monkeypatch: pytest.Monkey
     assert DatabaseConfig().pooler == "transaction"
 
 
-async def test_the_example_worker_triggers_once_and_only_on_fresh_trades(
-    db_url: str, db: Database, tmp_path: Path
-) -> None:
-    now = int(time.time())
-    records = [
-        payload(price=0.97, timestamp=now - 10),
-        payload(price=0.98, timestamp=now - 5, asset="9" * 77, size=3),
-        payload(price=0.99, timestamp=now - 900, conditionId="0xstale"),
-        payload(price=9),
-    ]
-    feed = tmp_path / "trades.jsonl"
-    feed.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    worker = [sys.executable, str(ROOT / "examples" / "worker.py"), str(feed)]
-    outcomes = [await in_thread(worker, tmp_path, DATABASE_URL=db_url) for _ in range(2)]
-    assert [outcome.returncode for outcome in outcomes] == [0, 0], outcomes
-    assert "read 4, stored 3, refused 1" in outcomes[0].stdout
-    assert "read 4, stored 0, refused 1" in outcomes[1].stdout
-    assert [outcome.stdout.count("trigger:") for outcome in outcomes] == [1, 0]
-    assert await db.fetchval("SELECT count(*) FROM polymarket_first_triggers") == 1
-
-
 def test_every_error_is_explained_with_its_remedy() -> None:
-    text = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+    text = page("docs/database.md")
     explained = set(re.findall(r"^\| `(\w+)` \|[^|]+\|[^|]+\|$", text, re.MULTILINE))
     errors = {
         name
@@ -160,13 +113,12 @@ def test_every_error_is_explained_with_its_remedy() -> None:
     assert explained == errors - {"StorageError"}
 
 
-@pytest.mark.parametrize("page", ["database.md", "embedded.md"])
-def test_the_programs_of_the_docs_compile_and_their_names_are_there(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    programs = [block for language, block in BLOCKS.findall(text) if language == "python"]
+@pytest.mark.parametrize("name", ["database.md", "embedded.md"])
+def test_the_programs_of_the_docs_compile_and_their_names_are_there(name: str) -> None:
+    programs = blocks(page(f"docs/{name}"), "python")
     assert programs
     for program in programs:
-        compile(program, page, "exec")
+        compile(program, name, "exec")
         for names in re.findall(
             r"^from polymarket_bot.storage import (.+)$", program, re.MULTILINE
         ):

@@ -17,7 +17,7 @@ from polymarket_bot.storage.embedded.binaries import binaries_for
 from polymarket_bot.storage.schema import create_database
 from polymarket_bot.storage.table import Table
 from polymarket_bot.storage.tables import PRODUCTION as TABLES
-from tests.databases import drop, with_database
+from polymarket_bot.storage.testing.databases import drop, with_database
 
 PRODUCTION = json.loads(
     (Path(__file__).parent / "fixtures" / "production_catalog.json").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import logging
 
+from polymarket_bot.storage.catalog import Difference, SchemaReport
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.holders import Holder, PoolStats
 from polymarket_bot.storage.connections.listening import Notification
@@ -97,7 +98,8 @@ from polymarket_bot.storage.repositories.watchlist_repo import (
     ScoreHistoryRepository,
     TradeWatchlistRepository,
 )
-from polymarket_bot.storage.schema import apply_seeds, seed_files
+from polymarket_bot.storage.schema import apply_seeds
+from polymarket_bot.storage.seeds import seed_files
 from polymarket_bot.storage.table import Table
 from polymarket_bot.storage.types import Column
 
@@ -120,6 +122,7 @@ __all__ = [
     "DailyPnlRepository",
     "Database",
     "DatabaseConfig",
+    "Difference",
     "EmbeddedPostgres",
     "EmbeddedServerError",
     "ExitEvent",
@@ -161,6 +164,7 @@ __all__ = [
     "Refusal",
     "ResolutionRepository",
     "SchemaMissing",
+    "SchemaReport",
     "ScoreHistory",
     "ScoreHistoryRepository",
     "ServerExhausted",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -11,7 +13,13 @@ import asyncpg
 
 from polymarket_bot.storage import statements
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.errors import FutureTime, InvalidInput
+from polymarket_bot.storage.errors import (
+    AlreadyExists,
+    ConstraintViolation,
+    FutureTime,
+    InvalidInput,
+    InvalidValue,
+)
 from polymarket_bot.storage.sql import NOW
 from polymarket_bot.storage.table import M, Table
 
@@ -52,7 +60,8 @@ class Batch:
         """
         if not self.table.moments:
             return []
-        return [max((moment for _, moment in self._moments()), default=0) - skew]
+        with self.blaming():
+            return [max((moment for _, moment in self._moments()), default=0) - skew]
 
     def refuse_future(self, clock: int, skew: int) -> None:
         """Raise `FutureTime` for the first time that is later than `clock` plus `skew`."""
@@ -66,36 +75,97 @@ class Batch:
         Writers that meet in a key wait for each other; one order for all keeps them from
         deadlock. A row with NULL in its key is like no other.
         """
-        places = [(name, self.columns.index(name)) for name in key]
         kept: dict[tuple[Any, ...], Sequence[Any]] = {}
         unlike: list[Sequence[Any]] = []
-        for row in reversed(self.rows) if last else self.rows:
-            if any(row[place] is None for _, place in places):
-                unlike.append(row)
-            else:
-                kept.setdefault(
-                    tuple(self.table.sortable(name, row[place]) for name, place in places), row
-                )
-        rows = [*unlike[:: -1 if last else 1], *(kept[values] for values in sorted(kept))]
+        with self.blaming():
+            for row in reversed(self.rows) if last else self.rows:
+                if (values := self._key_of(row, key)) is None:
+                    unlike.append(row)
+                else:
+                    kept.setdefault(values, row)
+            rows = [kept[values] for values in sorted(kept)]
+            if key != self.table.identity:  # an update by id meets upserts, which know no id
+                rows.sort(key=self._identity)
+        return self._with([*unlike[:: -1 if last else 1], *rows])
+
+    def turns(self, key: tuple[str, ...]) -> list[Batch]:
+        """Return batches to be written one after the other, none of which has a key twice.
+
+        Of several rows with one key the last counts; by `Table.newest` the latest, and the first
+        of those. Where a lifecycle holds, it must see each of them in turn.
+        """
+        if self.table.newest is not None:
+            return [self._newest_first(self.table.newest).distinct(key)]
+        if self.table.lifecycle is not None:
+            return [turn.distinct(key) for turn in self._in_turn(key)]
+        return [self.distinct(key, last=True)]
+
+    def _in_turn(self, key: tuple[str, ...]) -> Iterator[Batch]:
+        """Deal out the rows: the first of each key, the second of each that has one, …."""
+        seen: Counter[tuple[Any, ...] | None] = Counter()
+        turns: defaultdict[int, list[Sequence[Any]]] = defaultdict(list)
+        with self.blaming():
+            for row in self.rows:
+                values = self._key_of(row, key)
+                turns[seen[values] if values else 0].append(row)
+                seen[values] += 1
+        return map(self._with, turns.values())
+
+    def _newest_first(self, column: str) -> Batch:
+        place = self.columns.index(column)
+        return self._with(sorted(self.rows, key=lambda row: row[place] or "", reverse=True))
+
+    def _with(self, rows: Sequence[Sequence[Any]]) -> Batch:
         return Batch(self.table, self.columns, rows)
+
+    def _key_of(self, row: Sequence[Any], key: tuple[str, ...]) -> tuple[Any, ...] | None:
+        """Return what tells a row from others, or None where a part of it is NULL."""
+        values = [row[self.columns.index(name)] for name in key]
+        if any(value is None for value in values):
+            return None
+        return tuple(map(self.table.sortable, key, values))
+
+    def _identity(self, row: Sequence[Any]) -> tuple[tuple[bool, Any], ...]:
+        """Return what to order a row by, as `distinct` orders upserts; NULL comes first."""
+        values = ((name, row[self.columns.index(name)]) for name in self.table.identity)
+        return tuple(
+            (value is not None, value is not None and self.table.sortable(name, value))
+            for name, value in values
+        )
 
     def chunked(self) -> Iterator[Batch]:
         """Cut the batch into pieces that one statement takes."""
-        return (Batch(self.table, self.columns, rows) for rows in chunks(self.rows))
+        return map(self._with, chunks(self.rows))
 
     async def write(self, executor: Executor, statement: str) -> asyncpg.Record:
         """Run one write of rows given as arrays, which returns one record with its `clock`.
 
         Raises:
+            InvalidInput: a value does not fit its column; none of the rows is stored.
             FutureTime: a Unix time lies in the future; none of the rows is stored.
         """
         skew = executor.future_skew
         arrays = [list(column) for column in zip(*self.rows, strict=True)]
-        record = await executor.fetchrow(statement, *arrays, *self.reached(skew))
+        with self.blaming():
+            record = await executor.fetchrow(statement, *arrays, *self.reached(skew))
         assert record is not None, "an aggregate returns one row"  # noqa: S101 - for mypy
         if self.table.moments:
             self.refuse_future(record["clock"], skew)
         return record
+
+    @contextmanager
+    def blaming(self) -> Iterator[None]:
+        """Name the column where the rows are refused for a value that it does not take.
+
+        Rows are not validated a second time; a model can be changed behind validation's back.
+        """
+        try:
+            yield
+        except (InvalidValue, ConstraintViolation, TypeError) as error:
+            if isinstance(error, AlreadyExists):
+                raise
+            self.table.blame(self.columns, self.rows)
+            raise
 
     def _moments(self) -> Iterator[tuple[str, int]]:
         for name in self.table.moments:
@@ -103,16 +173,20 @@ class Batch:
             yield from ((name, row[place]) for row in self.rows if row[place] is not None)
 
 
-def new_rows(table: Table[M], models: Iterable[M], *, last: bool = False) -> Batch:
-    """Return the rows to insert, one of each identity: the first, or the last.
+def new_rows(table: Table[M], models: Iterable[M]) -> Batch:
+    """Return the rows to insert, the first of each identity.
 
     Rows of a table without an identity are all different, and stay in their order.
 
     Raises:
         InvalidInput: one of `models` is not of this table.
     """
-    batch = Batch(table, table.written, [table.values_of(model) for model in models])
-    return batch.distinct(table.identity, last=last) if table.identity else batch
+    batch = _rows_of(table, models)
+    return batch.distinct(table.identity) if table.identity else batch
+
+
+def _rows_of(table: Table[M], models: Iterable[M]) -> Batch:
+    return Batch(table, table.written, [table.values_of(model) for model in models])
 
 
 def in_future(clock: int, skew: int) -> str:
@@ -130,7 +204,7 @@ async def insert_rows(executor: Executor, table: Table[M], models: Iterable[M]) 
         InvalidInput: one of `models` is not of this table.
         FutureTime: a Unix time lies in the future; nothing is stored.
     """
-    return await _atomically(executor, (new_rows(table, models), statements.insert_many))
+    return await _atomically(executor, [new_rows(table, models)], statements.insert_many)
 
 
 async def update_rows(executor: Executor, table: Table[M], models: Iterable[M]) -> int:
@@ -140,7 +214,8 @@ async def update_rows(executor: Executor, table: Table[M], models: Iterable[M]) 
         InvalidInput: one of `models` is not of this table or has no id.
         FutureTime: a Unix time lies in the future; nothing is stored.
     """
-    return await _atomically(executor, (_stored_rows(table, models), statements.update_many))
+    rows = _stored_rows(table, models).turns(table.key)
+    return await _atomically(executor, rows, statements.update_many)
 
 
 async def upsert_rows(executor: Executor, table: Table[M], models: Iterable[M]) -> int:
@@ -154,22 +229,19 @@ async def upsert_rows(executor: Executor, table: Table[M], models: Iterable[M]) 
     new: list[M] = []
     for model in models:
         (known if table.is_numbered(model) else new).append(model)
-    numbered = _stored_rows(table, known)
+    numbered, unnumbered = _stored_rows(table, known), _rows_of(table, new)
+    inserts = unnumbered.turns(table.identity) if table.identity else [unnumbered]
 
     async def upsert() -> int:
         await _refuse_unknown(executor, numbered)
-        return await _write(
-            executor,
-            (numbered, statements.update_many),
-            (new_rows(table, new, last=True), statements.upsert_many),
-        )
+        updated = await _write(executor, numbered.turns(table.key), statements.update_many)
+        return updated + await _write(executor, inserts, statements.upsert_many)
 
     return await executor.atomically(upsert) if known or new else 0
 
 
 def _stored_rows(table: Table[M], models: Iterable[M]) -> Batch:
-    rows = [table.all_values_of(model) for model in models]
-    return Batch(table, tuple(table.columns), rows).distinct(table.key, last=True)
+    return Batch(table, tuple(table.columns), [table.numbered_values_of(model) for model in models])
 
 
 async def _refuse_unknown(executor: Executor, numbered: Batch) -> None:
@@ -190,16 +262,18 @@ def unknown_id(key: str, value: object) -> InvalidInput:
 
 
 async def _atomically(
-    executor: Executor, *writes: tuple[Batch, Callable[[Table[Any]], str]]
+    executor: Executor, batches: Sequence[Batch], statement: Callable[[Table[Any]], str]
 ) -> int:
-    if not any(batch.rows for batch, _ in writes):
+    if not any(batch.rows for batch in batches):
         return 0
-    return await executor.atomically(lambda: _write(executor, *writes))
+    return await executor.atomically(lambda: _write(executor, batches, statement))
 
 
-async def _write(executor: Executor, *writes: tuple[Batch, Callable[[Table[Any]], str]]) -> int:
+async def _write(
+    executor: Executor, batches: Iterable[Batch], statement: Callable[[Table[Any]], str]
+) -> int:
     stored = 0
-    for batch, statement in writes:
+    for batch in batches:
         for chunk in batch.chunked():
             stored += (await chunk.write(executor, statement(batch.table)))["stored"]
     return stored

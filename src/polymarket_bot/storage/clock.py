@@ -17,8 +17,10 @@ def utc_text(moment: datetime) -> str:
     return _in_utc(moment).isoformat(timespec="microseconds")
 
 
-def is_canonical(text: str) -> bool:
+def is_canonical(text: object) -> bool:
     """Tell whether a time's text has the form of `utc_text`, given that it is a time."""
+    if not isinstance(text, str):
+        return False
     return len(text) == 32 and text[10] == "T" and text[19] == "." and text.endswith("+00:00")
 
 
@@ -33,12 +35,17 @@ def parse_time(value: str) -> datetime:
     Raises:
         ValueError: it is no ISO 8601 time, or lies outside the years 1 to 9999.
     """
-    return _in_utc(datetime.fromisoformat(value.strip()))
+    text = value.strip().replace(" +", "+").replace(" -", "-")
+    if text[10:11] in {"+", "-"}:  # Python reads the offset of a bare date as its clock
+        raise ValueError(f"expected a clock between date and offset: {text!r}")
+    return _in_utc(datetime.fromisoformat(text))
 
 
 def _in_utc(moment: datetime) -> datetime:
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        # A zone that knows no offset leaves a time naive, and astimezone() would read it as local.
+        naive = moment.utcoffset() is None
+        return moment.replace(tzinfo=UTC) if naive else moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(str(error)) from error
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
+from polymarket_bot.storage import catalog
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import Connection, Isolation
 from polymarket_bot.storage.connections.executor import Executor, Statement
@@ -20,22 +21,18 @@ from polymarket_bot.storage.connections.queries import QueryEvent
 from polymarket_bot.storage.connections.retries import pauses
 from polymarket_bot.storage.connections.runner import Runner
 from polymarket_bot.storage.connections.singletons import hold
-from polymarket_bot.storage.connections.transactions import (
-    Scope,
-    as_connection,
-    current_scope,
-    no_scope,
-)
-from polymarket_bot.storage.connections.units import inner_block, outermost_block
+from polymarket_bot.storage.connections.transactions import as_connection, current_scope, no_scope
+from polymarket_bot.storage.connections.units import open_block
 from polymarket_bot.storage.errors import (
     Conflict,
     ConnectionLost,
-    InvalidInput,
     NotInitialized,
     Outcome,
     TransactionError,
 )
 from polymarket_bot.storage.health import HealthReport, examine
+from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.tables import PRODUCTION
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -139,28 +136,14 @@ class Database(Executor):
             TransactionError: an inner block asks for an isolation of its own, or a task calls
                 after its block has ended.
         """
-        if isolation is not None and isolation not in get_args(Isolation):
-            raise InvalidInput("isolation", isolation, f"expected one of {get_args(Isolation)}")
-        outer = current_scope(self)
-        block: AbstractAsyncContextManager[Scope]
-        if outer is None:
-            block = outermost_block(
-                self,
-                self._opened(),
-                self.config,
-                isolation=isolation,
-                readonly=readonly,
-                deferrable=deferrable,
-            )
-        elif isolation or readonly or deferrable:
-            raise TransactionError(
-                "a transaction block inside another is a savepoint of it and cannot have "
-                "isolation, readonly or deferrable of its own",
-                remedy="give them to the outermost block",
-            )
-        else:
-            block = inner_block(self, outer, self.config)
-        async with block as scope:
+        async with open_block(
+            self,
+            self._opened,
+            self.config,
+            isolation=isolation,
+            readonly=readonly,
+            deferrable=deferrable,
+        ) as scope:
             yield as_connection(scope.lent)
 
     def detached(self) -> AbstractContextManager[None]:
@@ -272,6 +255,21 @@ class Database(Executor):
                 return await examine(connection, self.stats())
         except Exception as error:  # noqa: BLE001 - the answer is the report
             return HealthReport(healthy=False, problems=[str(error)])
+
+    async def check_schema(
+        self, tables: Iterable[Table[Any]] | None = None
+    ) -> catalog.SchemaReport:
+        """Tell what is missing, extra or different in the database.
+
+        Args:
+            tables: what to look at instead of the production tables and the seeds' indexes; for
+                a bot's own tables besides: `(*PRODUCTION, MINE)`.
+
+        Returns:
+            A report that is empty when all is well; its `ok` is false when something harmful
+            differs.
+        """
+        return await catalog.compare(self, PRODUCTION if tables is None else tables)
 
     async def health_check(self) -> bool:
         """Tell whether the database answers. Never raises."""

@@ -10,6 +10,7 @@ from typing import Self
 from pydantic import ValidationError
 
 _SHOWN = 80
+_SAID = 400
 
 
 class StorageError(Exception):
@@ -98,7 +99,7 @@ class QueryError(StorageError):
         self.sqlstate: str | None = getattr(cause, "sqlstate", None)
         self.table: str | None = getattr(cause, "table_name", None)
         self.column: str | None = getattr(cause, "column_name", None)
-        text = str(cause) or type(cause).__name__
+        text = _cut(str(cause) or type(cause).__name__, _SAID)  # a server shows keys in full
         super().__init__(f"{text} [{self.sqlstate}]" if self.sqlstate else text, remedy=self.hint)
 
 
@@ -270,7 +271,11 @@ def shown(value: object) -> str:
         text = _abridged.repr(value)
     except Exception:  # noqa: BLE001 - an int of too many digits, a repr of somebody else's
         text = "that cannot be shown"
-    return f"{type(value).__name__} {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}"
+    return f"{type(value).__name__} {_cut(text, _SHOWN)}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + "…"
 
 
 _abridged = reprlib.Repr()

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from pydantic import ValidationError
+
 from polymarket_bot.storage.bulk import in_future
-from polymarket_bot.storage.errors import FutureTime, InvalidRecord, OtherRecord
+from polymarket_bot.storage.errors import FutureTime, InvalidInput, InvalidRecord, OtherRecord
 from polymarket_bot.storage.models.trades import PolymarketTrade
 
 TradeLike: TypeAlias = PolymarketTrade | Mapping[str, Any] | str | bytes
@@ -72,6 +74,10 @@ class Tally:
     refused: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.on_refusal is not None and not callable(self.on_refusal):
+            raise InvalidInput("on_refusal", self.on_refusal, "expected a function of a refusal")
+
     def sort(self, records: Iterable[TradeLike]) -> list[tuple[int, TradeLike, PolymarketTrade]]:
         """Return the trades among `records`, each with its position and what it came from."""
         trades = []
@@ -125,15 +131,26 @@ class Tally:
 
 
 def _trade(record: TradeLike) -> PolymarketTrade:
-    if isinstance(record, PolymarketTrade):
-        return record
-    return PolymarketTrade.from_api(record)
+    """Return the trade of a record; a model is validated again, so that it is refused alone."""
+    if not isinstance(record, PolymarketTrade):
+        return PolymarketTrade.from_api(record)
+    try:
+        return type(record).model_validate(vars(record))
+    except ValidationError as error:
+        raise InvalidRecord.of(error) from error
 
 
 async def batches(
     records: Iterable[TradeLike] | AsyncIterable[TradeLike], size: int
 ) -> AsyncIterator[list[TradeLike]]:
-    """Cut `records` into lists of at most `size`."""
+    """Cut `records` into lists of at most `size`.
+
+    Raises:
+        InvalidInput: they are one record, or none at all.
+    """
+    one = isinstance(records, PolymarketTrade | Mapping | str | bytes)
+    if one or not isinstance(records, Iterable | AsyncIterable):
+        raise InvalidInput("trades", records, "expected an iterable of records")
     batch: list[TradeLike] = []
     async for record in _each(records):
         batch.append(record)

@@ -1,37 +1,18 @@
-"""The seed files: where they are, and how they are applied."""
+"""A database is made, and the seed files are applied to it."""
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
 from polymarket_bot.storage.connections.driver import driver_errors
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.errors import ConfigurationError
+from polymarket_bot.storage.seeds import seeds
 from polymarket_bot.storage.sql import quoted
 
-_PACKAGED = Path(__file__).parent / "seed"
-_CHECKOUT = Path(__file__).parents[3] / "seed"
-_STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
 _LOCK = 0x706D_6273_6565_64  # "pmbseed"
-
-
-def seed_files() -> list[Path]:
-    """Return the SQL files that make the schema, in the order in which they are applied.
-
-    Raises:
-        ConfigurationError: the installation lacks them.
-    """
-    for folder in (_PACKAGED, _CHECKOUT):
-        if files := sorted(folder.glob("[0-9][0-9]_*.sql")):
-            return files
-    raise ConfigurationError(
-        f"no seed files in {_PACKAGED}", remedy="install polymarket-bot-storage again"
-    )
 
 
 async def create_database(url: str) -> bool:
@@ -88,15 +69,6 @@ async def apply_seeds(db: Executor) -> None:
     """
     async with db.transaction():
         await db.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        for file in seed_files():
-            for statement in _statements(file.read_text(encoding="utf-8")):
+        for seed in seeds():
+            for statement in seed.up.statements():
                 await db.execute(statement)
-
-
-def _statements(script: str) -> list[str]:
-    """Cut a script into statements, each of which ends with a semicolon at a line's end."""
-    return [part for part in _STATEMENT_END.split(script) if _has_code(part)]
-
-
-def _has_code(part: str) -> bool:
-    return any(line.strip() and not line.lstrip().startswith("--") for line in part.splitlines())

@@ -15,9 +15,18 @@ NOW_TEXT = (
 TODAY = "(statement_timestamp() AT TIME ZONE 'UTC')::date"
 """The calendar day in UTC by the database's clock."""
 
-_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_WITH_OFFSET = rf"^\s*{_DATE}[T ][0-9:.,]+ ?([Zz]|[+-][0-9:]+)\s*$"
-_WITHOUT = rf"^\s*{_DATE}([T ][0-9:.,]+)?\s*$"
+# Only what PostgreSQL can read, down to the days of a month: the cast of anything else would fail,
+# and with it the statement for all other rows.
+_DAY = (
+    "([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])"
+    "|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+    "|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+)
+_CLOCK = "[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
+_OFFSET = "(Z| ?[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
+_SPACE = "[ \\t\\r\\n]*"
+_WITH_OFFSET = f"^ *{_DAY}{_CLOCK}{_OFFSET}{_SPACE}$"
+_WITHOUT = f"^ *{_DAY}({_CLOCK})?{_SPACE}$"
 
 
 def quoted(identifier: str) -> str:
@@ -29,10 +38,13 @@ def instant(text: str) -> str:
     """Return SQL of the time that a column of text states, in any spelling, as timestamptz.
 
     One without an offset is UTC, whatever the session's zone; NULL where the text is no time.
+    Digits after the microseconds are dropped, as Python drops them; PostgreSQL would round.
     """
+    read = f"translate(regexp_replace({text}, '([.,][0-9]{{6}})[0-9]+', '\\1'), ',', '.')"
     return (
-        f"(CASE WHEN {text} ~ '{_WITH_OFFSET}' THEN ({text})::timestamptz "
-        f"WHEN {text} ~ '{_WITHOUT}' THEN ({text})::timestamp AT TIME ZONE 'UTC' END)"
+        f"(CASE WHEN ltrim({text}) LIKE '0000%' THEN NULL "
+        f"WHEN {text} ~ '{_WITH_OFFSET}' THEN {read}::timestamptz "
+        f"WHEN {text} ~ '{_WITHOUT}' THEN {read}::timestamp AT TIME ZONE 'UTC' END)"
     )
 
 

@@ -37,12 +37,15 @@ def select_list(table: Table[Any], source: str = "") -> str:
 @cache
 def select(table: Table[Any], by: tuple[str, ...]) -> str:
     """Select the rows whose columns `by` equal $1, $2, …, in key order; the limit comes last."""
-    return select_ordered(table, by, _names(table.key))
+    return select_ordered(table, by, _key_order(table))
 
 
 @cache
 def select_ordered(table: Table[Any], by: tuple[str, ...], order: str) -> str:
-    """Select the rows whose columns `by` equal $1, $2, …, in an order; the limit comes last."""
+    """Select the rows whose columns `by` equal $1, $2, …, in an order; the limit comes last.
+
+    A REAL in `order` has its table's name before it: the bare name is that of its text.
+    """
     condition = f" WHERE {_equals(table, by)}" if by else ""
     return (
         f"SELECT {select_list(table)} FROM {relation(table)}{condition} "
@@ -55,7 +58,7 @@ def select_page(table: Table[Any]) -> str:
     """Select $1 rows after the first $2, in key order."""
     return (
         f"SELECT {select_list(table)} FROM {relation(table)} "
-        f"ORDER BY {_names(table.key)} LIMIT $1 OFFSET $2"
+        f"ORDER BY {_key_order(table)} LIMIT $1 OFFSET $2"
     )
 
 
@@ -266,6 +269,11 @@ def _in_time(table: Table[Any], given: int, word: str) -> str:
 
 def _names(columns: Iterable[str]) -> str:
     return ", ".join(map(quoted, columns))
+
+
+def _key_order(table: Table[Any]) -> str:
+    """The key's columns to order by. A bare name is that of the output: the text of a REAL."""
+    return ", ".join(f"{relation(table)}.{quoted(name)}" for name in table.key)
 
 
 def _text_array(values: Iterable[str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Annotated, Any, Generic, TypeVar, get_args
+from typing import Annotated, Any, Generic, TypeVar
 
 import asyncpg
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from polymarket_bot.storage.clock import is_canonical
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.lifecycle import Lifecycle
-from polymarket_bot.storage.types import Column, as_real
+from polymarket_bot.storage.row_types import RowTypes
+from polymarket_bot.storage.types import Column, as_real, column_in
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -92,12 +93,28 @@ class Table(Generic[M]):
         return tuple(name for name in self.written if self.columns[name].unix_seconds)
 
     @cached_property
-    def _times(self) -> tuple[str, ...]:
-        return tuple(name for name, column in self.columns.items() if column.time)
+    def _times(self) -> tuple[tuple[str, int], ...]:
+        return tuple(
+            (name, place)
+            for place, (name, column) in enumerate(self.columns.items())
+            if column.time
+        )
+
+    @cached_property
+    def _types(self) -> RowTypes:
+        return RowTypes(self.columns, self._adapters)
+
+    @cached_property
+    def _written_places(self) -> tuple[int, ...]:
+        return tuple(place for place, name in enumerate(self.columns) if name in self.written)
 
     @cached_property
     def _converters(self) -> tuple[tuple[str, Any], ...]:
         return tuple((n, c.from_text) for n, c in self.columns.items() if c.from_text)
+
+    @cached_property
+    def _takes_extra(self) -> bool:
+        return self.model.model_config.get("extra") == "allow"
 
     def from_record(self, record: asyncpg.Record) -> M:
         """Build the model of one row that was selected with `statements.select_list`.
@@ -112,8 +129,10 @@ class Table(Generic[M]):
         model = self.model.__new__(self.model)
         _set(model, "__dict__", values)
         _set(model, "__pydantic_fields_set__", set(values))
-        _set(model, "__pydantic_extra__", None)
+        _set(model, "__pydantic_extra__", {} if self._takes_extra else None)
         _set(model, "__pydantic_private__", None)
+        if self.model.__pydantic_post_init__:  # a bot's own: private attributes, model_post_init
+            model.model_post_init(None)
         return model
 
     def build(self, **values: object) -> M:
@@ -153,37 +172,73 @@ class Table(Generic[M]):
             raise InvalidInput(
                 name or column, value, f"expected a {self.columns[column].sql} value"
             )
+        return self._validated(column, value, name or column)
+
+    def _validated(self, column: str, value: object, name: str) -> Any:  # noqa: ANN401 - a column's value
         try:
             return self._adapters[column].validate_python(value)
         except ValidationError as error:
-            raise InvalidInput.of(error, name or column) from error
+            raise InvalidInput.of(error, name) from error
 
     def sortable(self, column: str, value: Any) -> Any:  # noqa: ANN401 - a column's value
-        """Return a key's value as it is told from others: a REAL as the number that is kept."""
-        return as_real(value) if self.columns[column].sql == "real" else value
+        """Return a key's value as it is told from others: a REAL as the number that is kept.
+
+        Raises:
+            InvalidInput: it is none that a REAL can hold.
+        """
+        if self.columns[column].sql != "real":
+            return value
+        try:
+            return as_real(value)
+        except (OverflowError, ValueError):
+            return as_real(self.check(column, value))
+
+    def each(self, models: Iterable[M]) -> Iterator[M]:
+        """Iterate over models.
+
+        Raises:
+            InvalidInput: `models` cannot be iterated over.
+        """
+        try:
+            return iter(models)
+        except TypeError as error:
+            expected = f"expected an iterable of {self.model.__name__}"
+            raise InvalidInput(self.name, models, expected) from error
+
+    def blame(self, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+        """Find, in rows that the server refused, a value that its column does not take.
+
+        Raises:
+            InvalidInput: there is one; names the column.
+        """
+        for row in rows:
+            for name, value in zip(columns, row, strict=True):
+                self._validated(name, value, name)
 
     def values_of(self, model: M) -> list[Any]:
         """Return the values that an insert gives, in the order of `written`.
 
-        A time as text that an older writer spelled otherwise becomes canonical.
+        A time as text that an older writer spelled otherwise becomes canonical. The model is not
+        validated again, but a value of another type than validation leaves is.
 
         Raises:
-            InvalidInput: `model` is not of this table.
+            InvalidInput: `model` is not of this table, or has been given a value that its column
+                does not take.
         """
-        values = self._stored_form(model)
-        return [values[name] for name in self.written]
+        values = self.all_values_of(model)
+        return [values[place] for place in self._written_places] if self.generated else values
 
-    def all_values_of(self, model: M) -> list[Any]:
+    def numbered_values_of(self, model: M) -> list[Any]:
         """Return the values of all columns, in their order, as `values_of` does.
 
         Raises:
-            InvalidInput: `model` is not of this table, or has no key yet.
+            InvalidInput: as `values_of`; or the model has no key yet.
         """
-        values = self._stored_form(model)
-        for name in self.key:
-            if values[name] is None:
+        values = self.all_values_of(model)
+        for name, value in zip(self.columns, values, strict=True):
+            if value is None and name in self.key:
                 raise InvalidInput(name, None, f"expected the {name} of a stored row")
-        return [values[name] for name in self.columns]
+        return values
 
     def is_numbered(self, model: M) -> bool:
         """Tell whether `model` has an id that the database gave.
@@ -191,19 +246,33 @@ class Table(Generic[M]):
         Raises:
             InvalidInput: `model` is not of this table.
         """
-        values = self._stored_form(model)
-        return any(values[name] is not None for name in self.key if name in self.generated)
+        self._refuse_other(model)
+        return any(vars(model).get(name) is not None for name in self.key if name in self.generated)
 
-    def _stored_form(self, model: M) -> Mapping[str, Any]:
+    def all_values_of(self, model: M) -> list[Any]:
+        """Return the values of all columns, in their order, as they are stored.
+
+        Raises:
+            InvalidInput: as `values_of`.
+        """
+        self._refuse_other(model)
+        fields = model.__dict__
+        try:
+            values = [fields[name] for name in self.columns]
+        except KeyError as error:  # by `model_construct`
+            expected = f"expected a {self.model.__name__} with all of its fields"
+            raise InvalidInput(str(error.args[0]), None, expected) from error
+        if wrong := self._types.wrong(values):
+            for place, name in wrong:
+                values[place] = self.check(name, values[place])
+        for name, place in self._times:
+            if values[place] is not None and not is_canonical(values[place]):
+                values[place] = self.check(name, values[place])
+        return values
+
+    def _refuse_other(self, model: object) -> None:
         if not isinstance(model, self.model):
             raise InvalidInput(self.name, model, f"expected a {self.model.__name__}")
-        if not self._times:
-            return model.__dict__
-        return model.__dict__ | {
-            name: self.check(name, value)
-            for name in self._times
-            if (value := model.__dict__[name]) is not None and not is_canonical(value)
-        }
 
 
 def _annotation(field: FieldInfo) -> Any:  # noqa: ANN401 - a type is a value here
@@ -212,17 +281,7 @@ def _annotation(field: FieldInfo) -> Any:  # noqa: ANN401 - a type is a value he
 
 def _column(model: type[BaseModel], name: str) -> Column:
     field = model.model_fields[name]
-    found = _find_column(field.metadata) or _find_column([field.annotation])
+    found = column_in([*field.metadata, field.annotation])
     if found is None:
         raise TypeError(f"{model.__name__}.{name} has no Column in its annotation")
     return found
-
-
-def _find_column(items: Any) -> Column | None:  # noqa: ANN401 - parts of an annotation
-    """Find the `Column` in an annotation's parts, also within `... | None`."""
-    for item in items:
-        if isinstance(item, Column):
-            return item
-        if found := _find_column(get_args(item)):
-            return found
-    return None

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Annotated, Any, TypeAlias, TypeVar
+from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from polymarket_bot.storage.clock import MILLISECONDS_FROM, parse_time, unit_of, utc_text
 
@@ -22,7 +29,11 @@ Threshold: TypeAlias = float | Decimal | str
 Number: TypeAlias = Decimal | float | str
 """A price, a size or a sum of money as an argument."""
 
-_FLOAT4 = struct.Struct("f")
+_FLOAT4 = struct.Struct("=f")
+_BITS = struct.Struct("=I")
+
+_PYTHON: Mapping[str, type] = {"text": str, "integer": int, "bigint": int, "boolean": bool}
+_LONGEST_KEY = 1_300  # bytes: an entry of an index has 2,704, and a key may be of two texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,23 @@ class Column:
     unix_seconds: bool = False
     time: bool = False
 
+    @property
+    def python(self) -> type | None:
+        """The type of a validated value, None for a column of a type of a bot's own."""
+        if self.sql == "real" and self.from_text is not None:
+            return type(self.from_text("0"))
+        return _PYTHON.get(self.sql)
+
+
+def column_in(annotation: Iterable[Any]) -> Column | None:
+    """Find the `Column` in an annotation's parts, also within `... | None`."""
+    for part in annotation:
+        if isinstance(part, Column):
+            return part
+        if found := column_in(get_args(part)):
+            return found
+    return None
+
 
 def plain_decimal(text: str) -> Decimal:
     """Read PostgreSQL's text of a REAL as a Decimal without exponent: `1e+06` is 1000000."""
@@ -53,14 +81,28 @@ def plain_decimal(text: str) -> Decimal:
 def real_decimal(value: Decimal) -> Decimal:
     """Return the decimal that comes back when `value` is stored as a REAL.
 
-    The shortest decimal that stores the same 4-byte float, as PostgreSQL prints it.
+    The shortest decimal that stores the same 4-byte float, as PostgreSQL prints it: one in the
+    middle of two floats stands for neither, though it is stored as one of them.
     """
     stored = as_real(value)
+    if not stored:
+        return Decimal(0)
+    exact, (below, above) = Decimal(abs(stored)), _midpoints(abs(stored))
     for digits in range(1, 10):
-        text = f"{stored:.{digits}g}"
-        if as_real(float(text)) == stored:
-            return plain_decimal(text)
+        for rounding in (ROUND_HALF_EVEN, ROUND_UP):
+            short = Context(digits, rounding).plus(exact)
+            if below < short < above:
+                sign = "-" if stored < 0 else ""
+                return plain_decimal(f"{sign}{short}".lower())
     raise AssertionError("nine digits tell any two 4-byte floats apart")
+
+
+def _midpoints(stored: float) -> tuple[Decimal, Decimal]:
+    """Return the middles between a positive 4-byte float and its neighbours."""
+    (bits,) = _BITS.unpack(_FLOAT4.pack(stored))
+    below, above = (_FLOAT4.unpack(_BITS.pack(bits + step))[0] for step in (-1, 1))
+    above = min(above, 2.0**128)  # the largest has none above
+    return Decimal((below + stored) / 2), Decimal((stored + above) / 2)
 
 
 def as_real(value: float | Decimal) -> float:
@@ -84,7 +126,7 @@ def _fits_real(value: N, info: ValidationInfo) -> N:
         raise ValueError("expected a finite number within the range of REAL (up to 3.4e38)")
     if value and not stored:
         raise ValueError("expected 0 or a number that REAL can hold (from 1.4e-45)")
-    if info.context and info.context.get("strict_precision"):
+    if _is_strict(info):
         _fits_exactly(Decimal(str(value)))
     return value
 
@@ -92,6 +134,19 @@ def _fits_real(value: N, info: ValidationInfo) -> N:
 def _fits_exactly(value: Decimal) -> None:
     if (held := real_decimal(value)) != value:
         raise ValueError(f"expected what REAL holds to the last digit; it would keep {held}")
+
+
+def _as_real_float(
+    value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> float:
+    number: float = _fits_real(handler(_not_a_bool(value)), info)
+    if isinstance(value, Decimal | int | str) and _is_strict(info):
+        _fits_exactly(Decimal(value))  # a float may have dropped digits before this
+    return number
+
+
+def _is_strict(info: ValidationInfo) -> bool:
+    return bool(info.context and info.context.get("strict_precision"))
 
 
 def _in_plain_notation(value: Decimal) -> Decimal:
@@ -108,6 +163,13 @@ def _storable(value: str) -> str:
             raise ValueError(
                 f"expected text that UTF-8 can hold, got a lone surrogate at {error.start}"
             ) from error
+    return value
+
+
+def _indexable(value: str) -> str:
+    _storable(value)
+    if len(value) > _LONGEST_KEY // 4 and len(value.encode()) > _LONGEST_KEY:
+        raise ValueError(f"expected at most {_LONGEST_KEY} bytes: an index holds no more")
     return value
 
 
@@ -155,8 +217,8 @@ def _in_seconds(value: int) -> int:
 Text = Annotated[str, AfterValidator(_storable), Column("text")]
 """Any text that PostgreSQL can store: no NUL, no lone surrogate."""
 
-Identifier = Annotated[str, Field(min_length=1), AfterValidator(_storable), Column("text")]
-"""A text that is a key or a status: not empty."""
+Identifier = Annotated[str, Field(min_length=1), AfterValidator(_indexable), Column("text")]
+"""A text that is a key or a status: not empty, and no longer than an index can hold."""
 
 TimeText = Annotated[str, BeforeValidator(_canonical_time), Column("text", time=True)]
 """A time as text; a datetime or any ISO 8601 spelling is accepted and written canonically."""
@@ -205,8 +267,7 @@ Size = Annotated[Money, Field(ge=0)]
 
 Real = Annotated[
     float,
-    BeforeValidator(_not_a_bool),
-    AfterValidator(_fits_real),
+    WrapValidator(_as_real_float),
     Column("real", from_text=float),
 ]
 """A threshold, score, span or percentage, stored as REAL."""

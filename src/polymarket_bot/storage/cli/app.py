@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from polymarket_bot.storage.cli.check import check_database
 from polymarket_bot.storage.cli.demo import run_demo
 from polymarket_bot.storage.cli.ingest import ingest_files
 from polymarket_bot.storage.cli.output import print_json, print_table, say
@@ -56,6 +57,12 @@ def demo(
 def init(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Create the database where it is missing, and what is missing in it."""
     run(_init(url, data_dir, as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def check(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Hold the live schema against the tables; exit status 1 if anything harmful differs."""
+    run(check_database(url, data_dir, as_json=as_json), as_json=as_json)
 
 
 @app.command()

@@ -44,14 +44,20 @@ def configured(url: str) -> DatabaseConfig:
 
 
 @asynccontextmanager
-async def open_database(url: str | None, data_dir: Path) -> AsyncIterator[Database]:
-    """Open the database at `url` as it is, or the embedded one, whose schema is made if absent."""
+async def open_database(
+    url: str | None, data_dir: Path, *, as_it_is: bool = False
+) -> AsyncIterator[Database]:
+    """Open the database at `url` as it is, or the embedded one, whose schema is made if absent.
+
+    With `as_it_is`, the embedded one is left as it is, too.
+    """
     if url:
         async with Database(configured(url)) as db:
             yield db
     else:
         async with EmbeddedPostgres(data_dir) as server, Database(configured(server.url)) as db:
-            await apply_seeds(db)
+            if not as_it_is:
+                await apply_seeds(db)
             yield db
 
 

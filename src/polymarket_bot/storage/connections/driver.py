@@ -33,6 +33,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
     (asyncpg.UniqueViolationError, AlreadyExists),
     (asyncpg.IntegrityConstraintViolationError, ConstraintViolation),
     (asyncpg.DataError, InvalidValue),
+    (asyncpg.ProgramLimitExceededError, InvalidValue),  # more than an index holds
     (asyncpg.UndefinedTableError, SchemaMissing),
     (asyncpg.UndefinedColumnError, SchemaMissing),
     (asyncpg.InvalidSchemaNameError, SchemaMissing),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import get_args
 
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections import outcomes
@@ -18,12 +19,53 @@ from polymarket_bot.storage.connections.blocks import (
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.connections.holders import caller
 from polymarket_bot.storage.connections.leases import LeasePool
-from polymarket_bot.storage.connections.transactions import Scope, named, no_scope, scope_of
-from polymarket_bot.storage.errors import ConnectionLost, Outcome
+from polymarket_bot.storage.connections.transactions import (
+    Scope,
+    current_scope,
+    named,
+    no_scope,
+    scope_of,
+)
+from polymarket_bot.storage.errors import (
+    ConnectionLost,
+    InvalidInput,
+    Outcome,
+    TransactionError,
+)
+
+
+def open_block(
+    db: Executor,
+    opened: Callable[[], LeasePool],
+    config: DatabaseConfig,
+    *,
+    isolation: Isolation | None,
+    readonly: bool,
+    deferrable: bool,
+) -> AbstractAsyncContextManager[Scope]:
+    """Open a transaction, or a savepoint of the block that the task is in.
+
+    Raises:
+        TransactionError: a savepoint asks for what only the outermost block can have.
+    """
+    if isolation is not None and isolation not in get_args(Isolation):
+        raise InvalidInput("isolation", isolation, f"expected one of {get_args(Isolation)}")
+    outer = current_scope(db)
+    if outer is None:
+        return _outermost_block(
+            db, opened(), config, isolation=isolation, readonly=readonly, deferrable=deferrable
+        )
+    if isolation or readonly or deferrable:
+        raise TransactionError(
+            "a transaction block inside another is a savepoint of it and cannot have "
+            "isolation, readonly or deferrable of its own",
+            remedy="give them to the outermost block",
+        )
+    return scope_of(db, _savepoint(outer), config.command_timeout)
 
 
 @asynccontextmanager
-async def outermost_block(
+async def _outermost_block(
     db: Executor,
     leases: LeasePool,
     config: DatabaseConfig,
@@ -56,13 +98,6 @@ async def outermost_block(
             idle = time.monotonic() - scope.active if scope else 0
             raise named(lost, idle, config.idle_in_transaction_timeout) from lost.__cause__
         lease.changed = scope.touched
-
-
-def inner_block(
-    db: Executor, outer: Scope, config: DatabaseConfig
-) -> AbstractAsyncContextManager[Scope]:
-    """Open a savepoint of the block that is open."""
-    return scope_of(db, _savepoint(outer), config.command_timeout)
 
 
 @asynccontextmanager

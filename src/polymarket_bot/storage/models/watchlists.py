@@ -72,7 +72,7 @@ class ScoreHistory(StorageModel):
     """A score that a token was given at `scored_at` (Unix seconds): a row of `score_history`."""
 
     id: Integer | None = None
-    token_id: Text | None = None
+    token_id: Identifier | None = None
     score: Real | None = None
     time_to_end_hours: Real | None = None
     scored_at: UnixSeconds | None = None

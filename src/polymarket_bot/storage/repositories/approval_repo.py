@@ -15,7 +15,7 @@ from polymarket_bot.storage.types import Number
 
 _COLUMNS = select_list(TRADE_APPROVALS)
 
-# An `expires_at` that is no time has no instant, and counts as expired.
+# An `expires_at` that is no time has no instant: such an approval is never good.
 _VALID = f"""
 token_id = $1 AND status = 'pending' AND max_price >= $2::real
 AND (expires_at IS NULL OR {instant("expires_at")} > statement_timestamp())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from polymarket_bot.storage.clock import parse_time
-from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.errors import InvalidInput, InvalidValue
 
 _LIMIT = 2**63 - 1
+_OUT_OF_RANGE = "22003"
 _MOMENTS_FROM = 1_000_000_000
+_LONGEST = timedelta(days=10**6)
 _AGES = "expected an age (timedelta or seconds) or a time (datetime, ISO 8601, Unix seconds)"
 
 
@@ -55,7 +59,7 @@ def clock_reading(name: str, value: object) -> int:
         InvalidInput: it is neither.
     """
     if isinstance(value, datetime):
-        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+        value = _aware(value).timestamp()
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
         raise InvalidInput(name, value, "expected Unix seconds or a datetime")
     return math.floor(value)
@@ -70,10 +74,10 @@ def moment_or_age(name: str, value: object) -> tuple[datetime | None, timedelta 
         InvalidInput: it is neither.
     """
     try:
-        if isinstance(value, timedelta) and value >= timedelta(0):
+        if isinstance(value, timedelta) and timedelta(0) <= value < _LONGEST:
             return None, value
         if isinstance(value, datetime):
-            return (value if value.tzinfo else value.replace(tzinfo=UTC)), None
+            return _aware(value).astimezone(UTC), None
         if isinstance(value, str):
             return parse_time(value), None
         if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
@@ -83,3 +87,22 @@ def moment_or_age(name: str, value: object) -> tuple[datetime | None, timedelta 
     except (ValueError, OverflowError, OSError) as error:
         raise InvalidInput(name, value, _AGES) from error
     raise InvalidInput(name, value, _AGES)
+
+
+@contextmanager
+def in_range(name: str, value: object) -> Iterator[None]:
+    """Name the argument where what is computed from it is more than its column holds.
+
+    Raises:
+        InvalidInput: it is.
+    """
+    try:
+        yield
+    except InvalidValue as error:
+        if error.sqlstate != _OUT_OF_RANGE:
+            raise
+        raise InvalidInput(name, value, "expected a value whose result a column holds") from error
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.utcoffset() is None else moment

@@ -145,14 +145,16 @@ class KeyedRepository(Generic[M]):
         model: M = self.table.from_record(record)
         return model
 
-    def _by(self, value: object, id_column: str | None) -> tuple[tuple[str, ...], Sequence[Any]]:
+    def _by(self, value: object, id_column: object) -> tuple[tuple[str, ...], Sequence[Any]]:
         """Return the columns that identify a row, and their checked values."""
         table = self.table
-        if id_column is not None and id_column not in tuple(table.columns):
-            raise InvalidInput(
-                "id_column", id_column, f"expected one of {', '.join(table.columns)}"
-            )
-        columns = table.key if id_column is None else (id_column,)
+        if id_column is None:
+            columns = table.key
+        elif isinstance(id_column, str) and id_column in table.columns:
+            columns = (id_column,)
+        else:
+            names = ", ".join(table.columns)
+            raise InvalidInput("id_column", id_column, f"expected one of {names}")
         values = value if len(columns) > 1 else (value,)
         if not isinstance(values, tuple) or len(values) != len(columns):
             raise InvalidInput("value", value, f"expected a tuple of {', '.join(columns)}")
@@ -188,7 +190,7 @@ class BaseRepository(KeyedRepository[M]):
             InvalidInput: one of them is of another table.
             FutureTime: a Unix time of one lies in the future.
         """
-        return await bulk.insert_rows(self._db, self.table, models)
+        return await bulk.insert_rows(self._db, self.table, self.table.each(models))
 
     async def update(self, model: M) -> M | None:
         """Put `model` in the place of the row of the same key and return the stored row.
@@ -200,7 +202,7 @@ class BaseRepository(KeyedRepository[M]):
             InvalidInput: `model` is of another table, or has no id yet.
             FutureTime: a Unix time of it lies in the future.
         """
-        row = Batch(self.table, tuple(self.table.columns), [self.table.all_values_of(model)])
+        row = Batch(self.table, tuple(self.table.columns), [self.table.numbered_values_of(model)])
         return await self._replace(statements.update(self.table), row, self.table.key)
 
     async def upsert(self, model: M) -> M:
@@ -232,24 +234,24 @@ class BaseRepository(KeyedRepository[M]):
     async def update_many(self, models: Iterable[M]) -> int:
         """Put models in the places of the rows of their keys; return how many there were.
 
-        Of several with one key, the last counts.
+        Of several with one key, the last counts; where a lifecycle holds, each in turn.
 
         Raises:
             InvalidInput: one of them is of another table, or has no id yet.
             FutureTime: a Unix time of one lies in the future.
         """
-        return await bulk.update_rows(self._db, self.table, models)
+        return await bulk.update_rows(self._db, self.table, self.table.each(models))
 
     async def upsert_many(self, models: Iterable[M]) -> int:
         """Store models as `upsert` does and return how many rows were written.
 
-        Of several with one key, the last counts.
+        Of several with one key, the last counts; where a lifecycle holds, each in turn.
 
         Raises:
             InvalidInput: one of them is of another table, or has an id that is not stored.
             FutureTime: a Unix time of one lies in the future.
         """
-        return await bulk.upsert_rows(self._db, self.table, models)
+        return await bulk.upsert_rows(self._db, self.table, self.table.each(models))
 
     async def _create(self, model: M, *, keep: bool) -> M:
         """Store `model`; with `keep`, a row of the same key is left and returned."""
@@ -276,7 +278,8 @@ class BaseRepository(KeyedRepository[M]):
     async def _write(self, statement: str, row: Batch, *, repeatable: bool) -> M | None:
         (values,) = row.rows
         reached = row.reached(self._db.future_skew)
-        return await self._one(statement, *values, *reached, repeatable=repeatable)
+        with row.blaming():
+            return await self._one(statement, *values, *reached, repeatable=repeatable)
 
     async def _refuse_future(self, row: Batch) -> None:
         if self.table.moments:

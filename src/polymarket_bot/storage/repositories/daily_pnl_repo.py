@@ -6,8 +6,9 @@ from datetime import date as Date  # noqa: N812 - `date` is an argument's name
 from decimal import Decimal
 from typing import ClassVar
 
+from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.models.positions import DailyPnl
-from polymarket_bot.storage.repositories.arguments import whole_number
+from polymarket_bot.storage.repositories.arguments import in_range, whole_number
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW_TEXT, TODAY, exact
 from polymarket_bot.storage.statements import select_list
@@ -77,18 +78,16 @@ class DailyPnlRepository(BaseRepository[DailyPnl]):
         Raises:
             InvalidInput: a value does not fit; names it.
         """
-        row = await self._one(
-            _UPDATE_DAY,
-            *self._checked(
-                date=date,
-                realized_pnl=realized_pnl,
-                unrealized_pnl=unrealized_pnl,
-                num_trades=num_trades,
-                num_wins=num_wins,
-                num_losses=num_losses,
-            ),
+        values = self._checked(
+            date=date,
+            realized_pnl=realized_pnl,
+            unrealized_pnl=unrealized_pnl,
+            num_trades=num_trades,
+            num_wins=num_wins,
+            num_losses=num_losses,
         )
-        return self._there(row)
+        with in_range("unrealized_pnl", unrealized_pnl):
+            return self._there(await self._one(_UPDATE_DAY, *values))
 
     async def add(
         self,
@@ -104,24 +103,23 @@ class DailyPnlRepository(BaseRepository[DailyPnl]):
         A REAL keeps about seven digits: a booking that is smaller than the last of them is lost.
 
         Raises:
-            InvalidInput: a value does not fit; names its column.
+            InvalidInput: a value does not fit, or the sum does not; names its column.
         """
-        row = await self._once(
-            _ADD,
-            *self._checked(
-                date=date,
-                realized_pnl=realized,
-                num_trades=trades,
-                num_wins=wins,
-                num_losses=losses,
-            ),
-        )
-        return self._there(row)
+        counts = {"num_trades": trades, "num_wins": wins, "num_losses": losses}
+        values = self._checked(date=date, realized_pnl=realized, **counts)
+        try:
+            with in_range("realized_pnl", realized):
+                return self._there(await self._once(_ADD, *values))
+        except InvalidInput:
+            day = await self.get_by_id(date)
+            for name, booked in zip(counts, values[2:], strict=True):
+                self.table.check(name, (getattr(day, name, None) or 0) + booked)
+            raise
 
     async def get_recent(self, days: int = 30) -> list[DailyPnl]:
         """Return the last `days` calendar days (UTC) that have a row, newest first.
 
-        Today by the database's clock is the last of them.
+        Today by the database's clock is the last of them; a day that is ahead of it is there, too.
         """
         return await self._many(_RECENT_DAYS, min(whole_number("days", days), _MOST_DAYS))
 

@@ -12,6 +12,7 @@ from polymarket_bot.storage.models.markets import (
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.tables import RESOLUTIONS, STREAM_WATCHLIST, TOKEN_META
 
+_LARGEST = "stream_watchlist.volume DESC NULLS LAST, market_id"
 _CLEAR = "WITH gone AS (DELETE FROM stream_watchlist RETURNING 1) SELECT count(*) FROM gone"
 _CONDITION_OF = "SELECT condition_id FROM polymarket_token_meta WHERE token_id = $1"
 
@@ -21,9 +22,17 @@ class StreamWatchlistRepository(BaseRepository[StreamWatchlistItem]):
 
     table: ClassVar = STREAM_WATCHLIST
 
+    async def upsert(self, item: StreamWatchlistItem) -> StreamWatchlistItem:
+        """Store a market, in the place of the row of the same id, and return the stored row.
+
+        Raises:
+            InvalidInput: `item` is no `StreamWatchlistItem`.
+        """
+        return await super().upsert(item)
+
     async def get_by_category(self, category: str) -> list[StreamWatchlistItem]:
         """Return the category's markets, largest volume first, those without one last."""
-        return await self._list("volume DESC NULLS LAST, market_id", category=category)
+        return await self._list(_LARGEST, category=category)
 
     async def clear(self) -> int:
         """Delete all markets of the watchlist, and return how many."""

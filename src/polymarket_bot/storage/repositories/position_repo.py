@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.models.positions import ExitEvent, Position
+from polymarket_bot.storage.repositories.arguments import in_range
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW_TEXT, exact
 from polymarket_bot.storage.statements import allowed, select_list
@@ -93,9 +94,9 @@ class PositionRepository(BaseRepository[Position]):
         Raises:
             InvalidInput: `current_price` is no price.
         """
-        return await self._one(
-            _UPDATE_PRICE, *self._checked(id=position_id, current_price=current_price)
-        )
+        values = self._checked(id=position_id, current_price=current_price)
+        with in_range("current_price", current_price):
+            return await self._one(_UPDATE_PRICE, *values)
 
     async def close(
         self,
@@ -119,12 +120,13 @@ class PositionRepository(BaseRepository[Position]):
         Raises:
             InvalidInput: a value does not fit; names it.
         """
-        return await self._once(
-            _CLOSE,
+        values = [
             *self._checked(id=position_id),
             self._like("current_price", exit_price=exit_price),
             *self._optional(exit_order_id=exit_order_id, realized_pnl=realized_pnl),
-        )
+        ]
+        with in_range("exit_price", exit_price):
+            return await self._once(_CLOSE, *values)
 
     async def resolve(
         self, position_id: int, resolution: str, final_value: Number
@@ -145,8 +147,9 @@ class PositionRepository(BaseRepository[Position]):
         """
         number, text = self._checked(id=position_id, resolution=resolution)
         value = self._like("size", final_value=final_value)
-        if resolved := await self._once(_RESOLVE, number, text, value):
-            return resolved
+        with in_range("final_value", final_value):
+            if resolved := await self._once(_RESOLVE, number, text, value):
+                return resolved
         position = await self.get_by_id(number)
         if position is not None and position.status == "open" and as_real(value) > position.size:
             raise InvalidInput(

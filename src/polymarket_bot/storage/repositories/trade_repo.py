@@ -237,11 +237,11 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             not_before: skip trades earlier than this, in Unix seconds, so that an overlap with
                 rows that another layer stored under its own ids is not stored twice.
             on_refusal: called with each refused record.
+
+        Raises:
+            InvalidInput: an argument does not fit; a record is never refused so.
         """
-        if isinstance(trades, PolymarketTrade | Mapping | str | bytes):
-            raise InvalidInput("trades", trades, "expected an iterable of records")
-        if not_before is not None:
-            not_before = whole_number("not_before", self.table.check("timestamp", not_before))
+        not_before = self.table.check("timestamp", not_before, optional=True)
         tally = Tally(not_before=not_before, on_refusal=on_refusal)
         clock = await bulk.database_clock(self._db)
         async for batch in batches(trades, _BATCH):

@@ -35,11 +35,11 @@ SELECT EXISTS (
     WHERE condition_id = NULLIF($1, '') AND threshold = $2
 )
 """
-_NEWEST = "trigger_timestamp DESC, token_id, threshold"
+_NEWEST = "trigger_timestamp DESC, token_id, polymarket_first_triggers.threshold"
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_first_triggers
 WHERE trigger_timestamp >= $1 AND {_SECONDS} >= $1 AND ($2::real IS NULL OR threshold = $2)
-ORDER BY {_SECONDS} DESC, token_id, threshold
+ORDER BY {_SECONDS} DESC, token_id, polymarket_first_triggers.threshold
 """
 _SET_SCORE = f"""
 UPDATE polymarket_first_triggers

@@ -15,8 +15,8 @@ from polymarket_bot.storage.sql import NOW, seconds
 from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import MARKET_SCORES, SCORE_HISTORY, TRADE_WATCHLIST
 
-_BEST = "current_score DESC NULLS LAST, token_id"
-_BEST_MARKET = "model_score DESC NULLS LAST, condition_id"
+_BEST = "trade_watchlist.current_score DESC NULLS LAST, token_id"
+_BEST_MARKET = "market_scores_cache.model_score DESC NULLS LAST, condition_id"
 _WATCHED = select_list(TRADE_WATCHLIST)
 _SCORED_AT = seconds("scored_at")
 

@@ -129,13 +129,14 @@ class WatermarkRepository(KeyedRepository[M], Generic[M, K, V]):
         self._refuse_future(last, record["clock"])
         return int(record["moved"])
 
-    async def _reset(self, key: K, mark: V, reason: str) -> M:
+    async def _reset(self, key: K, mark: V, reason: object) -> M:
         """Put a watermark where it is told, also backwards, and log it with the reason."""
-        if not str(reason or "").strip():
+        if not isinstance(reason, str) or not reason.strip():
             raise InvalidInput("reason", reason, "expected why it is put back")
 
         async def put() -> tuple[M | None, M]:
-            before = await self._get(key)
+            query = f"{select(self.table, self.table.key)} FOR UPDATE"
+            before = await self._one(query, self._key(key), 1, repeatable=False)
             return before, await self._set(_put(self.table), key, mark)
 
         before, after = await self._db.atomically(put)

@@ -1,0 +1,153 @@
+"""What happens once, however many callers and processes want it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from polymarket_bot.storage import Database, Position, PositionRepository, TradeApprovalRepository
+from tests.small_rows import approval, position
+
+RACER = Path(__file__).with_name("racer.py")
+ROUNDS = 40
+
+
+@pytest.fixture
+def positions(db: Database) -> PositionRepository:
+    return PositionRepository(db)
+
+
+async def opened(positions: PositionRepository, number: int = 1) -> list[int]:
+    rows = [await positions.create(position(str(n))) for n in range(1, number + 1)]
+    return [row.id or 0 for row in rows]
+
+
+async def one_winner(
+    positions: PositionRepository, id_: int, answers: list[Position | None]
+) -> Position:
+    """Return the row that one caller got; the others got None, and it is what is stored."""
+    (winner,) = [answer for answer in answers if answer is not None]
+    assert await positions.get_by_id(id_) == winner
+    return winner
+
+
+async def test_of_eight_callers_one_closes_a_position(positions: PositionRepository) -> None:
+    for id_ in await opened(positions, 20):
+        answers = await asyncio.gather(
+            *(positions.close(id_, Decimal(n) / 10, f"order {n}") for n in range(8))
+        )
+        winner = await one_winner(positions, id_, answers)
+        number = int((winner.exit_order_id or "").split()[1])
+        assert winner.current_price == Decimal(number) / 10
+        assert winner.realized_pnl == 100 * Decimal(number) / 10 - 75
+
+
+async def test_of_eight_callers_one_resolves_a_position(positions: PositionRepository) -> None:
+    for id_ in await opened(positions, 20):
+        answers = await asyncio.gather(*(positions.resolve(id_, f"{n}", n) for n in range(8)))
+        winner = await one_winner(positions, id_, answers)
+        assert winner.realized_pnl == int(winner.resolution or "") - 75
+
+
+async def test_a_position_is_closed_or_resolved(positions: PositionRepository) -> None:
+    for id_ in await opened(positions, 20):
+        answers = await asyncio.gather(
+            *(positions.close(id_, "0.8") for _ in range(4)),
+            *(positions.resolve(id_, "YES", 100) for _ in range(4)),
+        )
+        winner = await one_winner(positions, id_, answers)
+        closed = winner.status == "closed"
+        assert winner.realized_pnl == (5 if closed else 25)
+        assert (winner.exit_timestamp is not None) is closed
+        assert (winner.resolved_at is None) is closed
+
+
+async def test_a_close_that_is_rolled_back_never_happened(
+    db: Database, positions: PositionRepository
+) -> None:
+    (id_,) = await opened(positions)
+    with pytest.raises(ZeroDivisionError):
+        async with db.transaction():
+            assert await positions.close(id_, "0.8") is not None
+            assert await positions.close(id_, "0.8") is None
+            _ = 1 / 0
+    closed = await positions.close(id_, "0.7")
+    assert closed is not None
+    assert closed.realized_pnl == -5
+
+
+async def test_who_waits_for_a_close_that_is_rolled_back_closes(
+    db: Database, positions: PositionRepository
+) -> None:
+    (id_,) = await opened(positions)
+    async with db.connection() as connection:
+        block = connection.transaction()
+        await block.start()
+        assert await PositionRepository(connection).close(id_, "0.8", "first") is not None
+        waiting = [asyncio.create_task(positions.close(id_, "0.7", f"{n}")) for n in range(4)]
+        await asyncio.sleep(0.1)
+        assert not any(task.done() for task in waiting)
+        await block.rollback()
+    winner = await one_winner(positions, id_, await asyncio.gather(*waiting))
+    assert winner.exit_order_id != "first"
+
+
+async def test_of_a_hundred_callers_one_consumes_an_approval(db: Database) -> None:
+    approvals = TradeApprovalRepository(db)
+    await approvals.create(approval())
+    token = approval().token_id
+    answers = await asyncio.gather(*(approvals.consume(token, "0.9") for _ in range(100)))
+    (winner,) = [answer for answer in answers if answer is not None]
+    assert await approvals.get_by_token(token) == winner
+    assert winner.status == "executed"
+
+
+async def start(url: str, what: str, name: str) -> Process:
+    """Start a racing process and wait until it is ready."""
+    command = (sys.executable, "-m", "tests.racer", url, what, name, str(ROUNDS))
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, cwd=RACER.parents[1]
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+async def race(url: str, *racers: tuple[str, str]) -> dict[str, list[int]]:
+    """Let processes race for all rounds, and return which of them each has won."""
+    processes = await asyncio.gather(*(start(url, what, name) for what, name in racers))
+    finished = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
+    assert [process.returncode for process in processes] == [0] * len(racers)
+    return {
+        name: json.loads(output) for (_, name), (output, _) in zip(racers, finished, strict=True)
+    }
+
+
+async def test_of_several_processes_one_closes_or_resolves_each_position(
+    db_url: str, positions: PositionRepository
+) -> None:
+    assert await opened(positions, ROUNDS) == list(range(1, ROUNDS + 1))
+    racers = [("close", "a"), ("close", "b"), ("resolve", "c"), ("resolve", "d")]
+    won = await race(db_url, *racers)
+    assert sorted(chain(*won.values())) == list(range(1, ROUNDS + 1))
+    for what, name in racers:
+        for id_ in won[name]:
+            row = await positions.get_by_id(id_)
+            assert row is not None
+            assert (row.exit_order_id if what == "close" else row.resolution) == name
+            assert row.status == f"{what}d"
+
+
+async def test_of_several_processes_one_consumes_each_approval(db: Database, db_url: str) -> None:
+    approvals = TradeApprovalRepository(db)
+    await approvals.create_many(approval(str(n)) for n in range(1, ROUNDS + 1))
+    won = await race(db_url, *(("consume", name) for name in "abcd"))
+    assert sorted(chain(*won.values())) == list(range(1, ROUNDS + 1))
+    assert {row.status for row in await approvals.get_all()} == {"executed"}
