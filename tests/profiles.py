@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 def examples() -> int:
-    """Return how many examples a property test takes: TORTURE_EXAMPLES, or a hundred."""
-    return int(os.environ.get("TORTURE_EXAMPLES") or 100)
+    """Return how many examples a property test takes: TORTURE_EXAMPLES, or fifty."""
+    return int(os.environ.get("TORTURE_EXAMPLES") or 50)
 
 
 EXAMPLES = settings(
