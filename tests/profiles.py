@@ -23,6 +23,7 @@ def examples() -> int:
 EXAMPLES = settings(
     max_examples=examples(),
     deadline=None,
+    derandomize="TORTURE_EXAMPLES" not in os.environ,  # the same ones everywhere, unless asked
     # A busy machine is no fault of the code under test.
     suppress_health_check=[HealthCheck.too_slow],
 )

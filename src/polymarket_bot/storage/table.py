@@ -116,6 +116,11 @@ class Table(Generic[M]):
     def _takes_extra(self) -> bool:
         return self.model.model_config.get("extra") == "allow"
 
+    @cached_property
+    def _has_post_init(self) -> bool:
+        """The model is a bot's own with private attributes, or with a `model_post_init`."""
+        return bool(self.model.__pydantic_post_init__)
+
     def from_record(self, record: asyncpg.Record) -> M:
         """Build the model of one row that was selected with `statements.select_list`.
 
@@ -131,7 +136,7 @@ class Table(Generic[M]):
         _set(model, "__pydantic_fields_set__", set(values))
         _set(model, "__pydantic_extra__", {} if self._takes_extra else None)
         _set(model, "__pydantic_private__", None)
-        if self.model.__pydantic_post_init__:  # a bot's own: private attributes, model_post_init
+        if self._has_post_init:
             model.model_post_init(None)
         return model
 
