@@ -33,7 +33,6 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
     TriggerRepository,
-    apply_seeds,
 )
 from polymarket_bot.storage.connections.blocks import Connection
 from polymarket_bot.storage.tables import TRADES
@@ -82,7 +81,7 @@ async def open_database() -> AsyncIterator[Database]:
     """Open an empty database of its own with the schema."""
     if url := os.environ.get("DATABASE_URL"):
         async with own_database(url) as own, Database(DatabaseConfig(url=own)) as db:
-            await apply_seeds(db)
+            await db.migrate()
             yield db
         return
     with tempfile.TemporaryDirectory(prefix="pmb-bench-") as folder:
@@ -91,7 +90,7 @@ async def open_database() -> AsyncIterator[Database]:
             EmbeddedPostgres(Path(folder) / "server") as server,
             Database(DatabaseConfig(url=server.url)) as db,
         ):
-            await apply_seeds(db)
+            await db.migrate()
             yield db
 
 

@@ -27,7 +27,6 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
     TriggerRepository,
-    apply_seeds,
 )
 
 THRESHOLD = Decimal("0.95")
@@ -115,7 +114,7 @@ async def open_database() -> AsyncIterator[Database]:
             EmbeddedPostgres(".polymarket") as server,
             Database(DatabaseConfig(url=server.url)) as db,
         ):
-            await apply_seeds(db)
+            await db.migrate()
             yield db
 
 

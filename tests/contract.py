@@ -25,6 +25,7 @@ SETTINGS: Mapping[str, Any] = {
     "lock_timeout": 5.0,
     "idle_in_transaction_timeout": 60.0,
     "future_skew": 300,
+    **dict.fromkeys(("migrate_on_start", "verify_schema"), ...),
 }
 """The fields of `DatabaseConfig` and their defaults; `...` where the value is free."""
 

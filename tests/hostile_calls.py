@@ -45,6 +45,10 @@ class Call:
         given = ", ".join(f"{name}={_abridged(value)}" for name, value in self.arguments.items())
         return f"{self.repository.__name__}.{self.method}({given})"
 
+    def _repr_pretty_(self, printer: Any, cycle: object) -> None:  # noqa: ARG002 - as it is called
+        """Print it for a failure by its own repr: that of an argument may fail."""
+        printer.text(repr(self))
+
     @property
     def table(self) -> Table[Any]:
         """The repository's table."""

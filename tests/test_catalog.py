@@ -17,7 +17,6 @@ from polymarket_bot.storage import (
     SchemaReport,
     StorageModel,
     Table,
-    apply_seeds,
 )
 from polymarket_bot.storage.tables import PRODUCTION as TABLES
 from polymarket_bot.storage.types import Boolean, Identifier, Integer, Text
@@ -177,7 +176,8 @@ async def test_an_invalid_index_does_not_serve(db: Database) -> None:
     await db.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'half'::regclass")
     told = await the_one(db)
     assert (told.problem, told.harmless) == ("different", False)
-    assert str(told.found) == "INDEX, invalid: REINDEX INDEX CONCURRENTLY half"
+    assert told.found == "INDEX, invalid"
+    assert told.remedy.endswith("polymarket-storage migrate, or REINDEX INDEX CONCURRENTLY half")
     await db.execute("CREATE INDEX whole ON positions (status)")
     assert list(await db.check_schema()) == []
 
@@ -239,7 +239,7 @@ async def test_an_empty_database_lacks_every_table_and_nothing_else(empty_url: s
         assert {entry.name for entry in report.missing} >= set(PRODUCTION)
         assert {entry.kind for entry in report} == {"table"}
         assert not report.ok
-        await apply_seeds(db)
+        await db.migrate()
         assert list(await db.check_schema()) == []
 
 
@@ -282,7 +282,7 @@ async def test_tables_are_looked_up_in_the_configured_schema(db_url: str, db: Da
     await db.execute('CREATE SCHEMA "Bot\'s own"')
     async with Database(DatabaseConfig(url=db_url, schema_name="Bot's own")) as other:
         assert {entry.name for entry in (await other.check_schema()).missing} >= set(PRODUCTION)
-        await apply_seeds(other)
+        await other.migrate()
         assert list(await other.check_schema()) == []
         await other.execute("CREATE TABLE notes (id int); ALTER TABLE positions DROP COLUMN side")
         found = [entry.name for entry in await other.check_schema()]

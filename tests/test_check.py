@@ -8,12 +8,14 @@ from polymarket_bot.storage import Database
 from polymarket_bot.storage.tables import PRODUCTION
 from tests.test_cli import run
 
-GOOD = {"ok": True, "missing": [], "extra": [], "different": []}
+GOOD = {"ok": True, "version": 3, "missing": [], "extra": [], "different": []}
 
 
 async def test_a_good_schema_is_told_with_status_0(db_url: str, tmp_path: Path) -> None:
     outcome = await run("check", "--url", db_url, cwd=tmp_path)
-    assert (outcome.status, outcome.out) == (0, "the schema is as it should be\n"), outcome.err
+    assert (outcome.status, outcome.out) == (0, "the schema is as it should be, at version 3\n"), (
+        outcome.err
+    )
     outcome = await run("check", "--json", cwd=tmp_path, DATABASE_URL=db_url)
     assert (outcome.status, outcome.json) == (0, GOOD), outcome.err
 
@@ -39,6 +41,7 @@ async def test_harmful_differences_are_told_first_with_status_1(
     assert outcome.status == 1
     assert outcome.json == {
         "ok": False,
+        "version": 3,
         "missing": [
             {
                 "kind": "column",
@@ -77,7 +80,7 @@ async def test_harmless_differences_are_told_with_status_0(
     assert outcome.status == 0
     assert outcome.out.splitlines() == [
         "column positions.note is extra: found text; harmless",
-        "the schema is as it should be",
+        "the schema is as it should be, at version 3",
     ]
     outcome = await run("check", "--json", "--url", db_url, cwd=tmp_path)
     assert (outcome.status, outcome.json["ok"], len(outcome.json["extra"])) == (0, True, 1)

@@ -275,7 +275,7 @@ async def test_a_database_without_the_schema_names_the_remedy(
 ) -> None:
     outcome = await run("status", "--url", empty_url, cwd=tmp_path)
     assert outcome.status == 1
-    assert "polymarket-storage init" in outcome.err
+    assert "polymarket-storage migrate" in outcome.err
     assert "Traceback" not in outcome.err
 
 

@@ -89,7 +89,7 @@ async def test_the_drivers_errors_come_by_kind_with_their_cause(db: Database) ->
 
 async def test_a_missing_schema_names_its_remedy(empty_url: str) -> None:
     async with Database(DatabaseConfig(url=empty_url)) as db:
-        with pytest.raises(SchemaMissing, match="polymarket-storage init"):
+        with pytest.raises(SchemaMissing, match="polymarket-storage migrate"):
             await TradeRepository(db).count()
 
 

@@ -17,6 +17,7 @@ from polymarket_bot.storage import (
     DailyPnlRepository,
     Database,
     InvalidInput,
+    InvalidValue,
     Position,
     PositionRepository,
     ScoreHistory,
@@ -37,6 +38,19 @@ class BaseAlerts(BaseRepository[ApprovalAlert]):
 
 
 LARGEST = Decimal("3.4e38")
+LONGER_THAN_SHOWN = 10**5_000
+
+
+async def test_a_number_too_long_to_be_shown_is_refused_like_any_other(db: Database) -> None:
+    with pytest.raises(InvalidValue, match="a value cannot be sent"):
+        await db.fetchval("SELECT $1::int", LONGER_THAN_SHOWN)
+    scores = ScoreHistoryRepository(db)
+    score = ScoreHistory(token_id="1", score=0.5, scored_at=1)  # noqa: S106 - the column's name
+    wrong = score.model_copy(update={"scored_at": LONGER_THAN_SHOWN})
+    for write in (scores.create(wrong), scores.create_many([score, wrong])):
+        with pytest.raises(InvalidInput, match=r"^scored_at: "):
+            await write
+    assert await scores.count() == 0
 
 
 @pytest.fixture

@@ -240,7 +240,7 @@ async def test_cancellation_at_any_await_leaves_the_pool_whole(db: Database, db_
 
 
 async def test_a_thousand_tasks_share_what_leaks_leave_of_four_connections(db_url: str) -> None:
-    config = DatabaseConfig(url=db_url, max_connections=4, acquire_timeout=0.5)
+    config = DatabaseConfig(url=db_url, max_connections=4, acquire_timeout=3)
     async with Database(config) as db:
         leaks = [db.connection() for _ in range(4)]
         for leak in leaks[:3]:

@@ -41,14 +41,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_the_seed_files_and_the_types(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert "polymarket_bot/storage/seed/01_schema.sql" in names
+    seed = Path("polymarket_bot/storage/seed")
+    files = [file.relative_to(ROOT / "seed") for file in (ROOT / "seed").rglob("*.sql")]
+    assert {"01_schema.sql", "down/03_ops.sql"} < {str(file) for file in files}
+    assert {str(seed / file) for file in files} <= set(names)
     assert "polymarket_bot/storage/py.typed" in names
     assert "polymarket_bot/storage/embedded/keeper/__init__.py" in names
     assert "polymarket_bot/__init__.py" not in names
 
 
 def test_an_editable_install_finds_the_seed_files() -> None:
-    assert [file.name for file in seed_files()] == ["01_schema.sql"]
+    assert [file.name for file in seed_files()] == [
+        "01_schema.sql",
+        "02_indexes.sql",
+        "03_ops.sql",
+    ]
 
 
 def test_the_wheel_in_a_clean_venv_finds_its_seeds_and_runs_demo(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
+import sys
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from polymarket_bot.storage import Database, DatabaseConfig, apply_seeds, seed_files
-from polymarket_bot.storage.embedded.binaries import binaries_for
+from polymarket_bot.storage import Database, DatabaseConfig, seed_files
 from polymarket_bot.storage.schema import create_database
 from polymarket_bot.storage.table import Table
 from polymarket_bot.storage.tables import PRODUCTION as TABLES
 from polymarket_bot.storage.testing.databases import drop, with_database
+from tests.programs import in_thread
+from tests.schemas import dump, load
 
 PRODUCTION = json.loads(
     (Path(__file__).parent / "fixtures" / "production_catalog.json").read_text(encoding="utf-8")
@@ -56,21 +58,51 @@ async def read_catalog(db: Database) -> dict[str, Any]:
     return catalog
 
 
-async def test_the_live_catalog_is_the_production_catalog(db: Database) -> None:
-    assert await read_catalog(db) == PRODUCTION
+@pytest.fixture
+async def production(empty_url: str) -> AsyncIterator[Database]:
+    """A database that the first seed file alone was loaded into."""
+    await load(empty_url, seed_files()[0])
+    async with Database(DatabaseConfig(url=empty_url)) as db:
+        yield db
 
 
-async def test_the_seed_applied_twice_changes_nothing(db: Database) -> None:
+async def test_the_first_seed_file_makes_the_production_catalog(production: Database) -> None:
+    assert await read_catalog(production) == PRODUCTION
+
+
+async def test_a_migrated_database_has_the_production_catalog_and_more_indexes(
+    db: Database,
+) -> None:
+    catalog = await read_catalog(db)
+    for table, entry in catalog.items():
+        assert set(entry["indexes"]) >= set(PRODUCTION[table]["indexes"])
+        assert not [index for index in entry["indexes"] if "UNIQUE" in index]
+        entry["indexes"] = PRODUCTION[table]["indexes"]
+    assert catalog == PRODUCTION
+
+
+async def test_the_seeds_loaded_twice_by_psql_change_nothing(db: Database, db_url: str) -> None:
     await db.execute("INSERT INTO trade_watermarks VALUES ('c', 1, 'then')")
-    await apply_seeds(db)
-    assert await read_catalog(db) == PRODUCTION
+    before = await dump(db_url)
+    await load(db_url)
+    assert await dump(db_url) == before
     assert await db.fetchval("SELECT count(*) FROM trade_watermarks") == 1
 
 
-async def test_several_processes_may_apply_the_seed_at_once(empty_url: str) -> None:
+async def test_ten_processes_that_migrate_at_once_apply_each_file_once(
+    empty_url: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "polymarket_bot.storage.cli", "migrate", "--json"]
+    done = await asyncio.gather(
+        *(in_thread([*command, "--url", empty_url], cwd=tmp_path) for _ in range(10))
+    )
+    assert [process.returncode for process in done] == [0] * 10, done
+    reports = [json.loads(process.stdout) for process in done]
+    assert {report["after"] for report in reports} == {len(seed_files())}
+    applied = [step["name"] for report in reports for step in report["steps"]]
+    assert sorted(applied) == [file.name for file in seed_files()]
     async with Database(DatabaseConfig(url=empty_url)) as db:
-        await asyncio.gather(*(apply_seeds(db) for _ in range(5)))
-        assert await read_catalog(db) == PRODUCTION
+        assert list(await db.check_schema()) == []
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -93,20 +125,6 @@ def test_a_field_is_required_where_the_column_must_be_given(table: Table[Any]) -
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_table_has_the_key_of_the_catalog(table: Table[Any]) -> None:
     assert f"PRIMARY KEY ({', '.join(table.key)})" in PRODUCTION[table.name]["constraints"]
-
-
-async def test_psql_loads_the_seeds_as_the_containers_entrypoint_does(empty_url: str) -> None:
-    psql = shutil.which("psql") or str(binaries_for(None) / "psql")
-    for _ in range(2):
-        for file in seed_files():
-            command = [psql, "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-f", str(file), empty_url]
-            process = await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-            )
-            _, problems = await process.communicate()
-            assert process.returncode == 0, problems
-    async with Database(DatabaseConfig(url=empty_url)) as db:
-        assert await read_catalog(db) == PRODUCTION
 
 
 async def test_a_missing_database_is_created_once(server_url: str) -> None:

@@ -228,6 +228,8 @@ async def test_writers_leave_a_demoted_primary(primary: Server, replica: Replica
 async def test_a_standby_refuses_writes_with_the_remedy_and_takes_them_once_promoted(
     primary: Server, replica: Replica
 ) -> None:
+    async with Database(DatabaseConfig(url=primary.url())) as first:
+        await first.migrate()
     async with Database(DatabaseConfig(url=replica.url())) as db:
         for _ in range(2):
             with pytest.raises(ReadOnlyServer, match="target_session_attrs=read-write"):

@@ -25,7 +25,6 @@ from polymarket_bot.storage import (
     TradeApprovalRepository,
     TradeWatchlistRepository,
     TradeWatermarkRepository,
-    apply_seeds,
 )
 from tests.small_rows import alert, approval, candidate, exit_event, order, position, watched
 
@@ -64,7 +63,7 @@ def every_cut(proxy: Proxy) -> Iterator[Callable[[], None]]:
 @pytest.fixture
 async def db(server: Server, proxy: Proxy) -> AsyncIterator[Database]:
     async with Database(DatabaseConfig(url=server.url())) as direct:
-        await apply_seeds(direct)
+        await direct.migrate()
     config = DatabaseConfig(
         url=proxy.url_through(server.url()), command_timeout=2, acquire_timeout=5
     )

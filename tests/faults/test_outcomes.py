@@ -16,7 +16,6 @@ from polymarket_bot.storage import (
     Outcome,
     StatementTimeout,
     TradeRepository,
-    apply_seeds,
 )
 from tests.makers import payload, trade
 
@@ -35,7 +34,7 @@ ROUNDS = int(os.environ.get("TORTURE_ROUNDS") or 30)
 @pytest.fixture
 async def db(server: Server, proxy: Proxy) -> AsyncIterator[Database]:
     async with Database(DatabaseConfig(url=server.url())) as direct:
-        await apply_seeds(direct)
+        await direct.migrate()
         await direct.execute("CREATE TABLE numbers (n int PRIMARY KEY)")
     config = DatabaseConfig(
         url=proxy.url_through(server.url()), command_timeout=2, acquire_timeout=5

@@ -24,7 +24,6 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
     TriggerRepository,
-    apply_seeds,
 )
 from tests.makers import payload, trade, trigger
 
@@ -157,7 +156,7 @@ async def test_processes_share_a_transaction_pooler_and_get_their_own_answers(
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}, {OPERATIONS} operations")  # noqa: T201
     async with Database(DatabaseConfig(url=server.url())) as db:
-        await apply_seeds(db)
+        await db.migrate()
     share = -(-OPERATIONS // PROCESSES)
     names = [f"process{number}" for number in range(PROCESSES)]
     stored = await asyncio.gather(*(start_worker(pool.url(), name, share, seed) for name in names))

@@ -232,6 +232,8 @@ async def test_clear_text_to_another_machine_is_logged_and_told(
     async with Server(debian, certificate=certificates.good) as server:
         links = ExitStack()
         here, there = links.enter_context(another_machine(server.port))
+        async with Database(DatabaseConfig(url=server.url())) as db:
+            await db.migrate()
 
         async def told(host: str, **options: str) -> tuple[list[str], list[str]]:
             caplog.clear()

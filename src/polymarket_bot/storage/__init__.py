@@ -2,12 +2,12 @@
 
 import logging
 
-from polymarket_bot.storage.catalog import Difference, SchemaReport
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.holders import Holder, PoolStats
 from polymarket_bot.storage.connections.listening import Notification
 from polymarket_bot.storage.connections.queries import QueryEvent
 from polymarket_bot.storage.database import Database
+from polymarket_bot.storage.drift import Difference, SchemaDrift, SchemaReport
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.errors import (
     AccessRefused,
@@ -25,6 +25,7 @@ from polymarket_bot.storage.errors import (
     InvalidRecord,
     InvalidValue,
     LockTimeout,
+    MigrationRefused,
     NotInitialized,
     OtherRecord,
     Outcome,
@@ -44,7 +45,9 @@ from polymarket_bot.storage.errors import (
 )
 from polymarket_bot.storage.health import HealthReport
 from polymarket_bot.storage.ingest import IngestReport, Refusal
+from polymarket_bot.storage.injection import get_db, get_transaction, init_db
 from polymarket_bot.storage.lifecycle import Lifecycle
+from polymarket_bot.storage.migrations import MigrationReport, MigrationStep
 from polymarket_bot.storage.models.approvals import ApprovalAlert, TradeApproval
 from polymarket_bot.storage.models.base import StorageModel
 from polymarket_bot.storage.models.candidates import CandidateWatermark, PolymarketCandidate
@@ -98,7 +101,6 @@ from polymarket_bot.storage.repositories.watchlist_repo import (
     ScoreHistoryRepository,
     TradeWatchlistRepository,
 )
-from polymarket_bot.storage.schema import apply_seeds
 from polymarket_bot.storage.seeds import seed_files
 from polymarket_bot.storage.table import Table
 from polymarket_bot.storage.types import Column
@@ -142,6 +144,9 @@ __all__ = [
     "LockTimeout",
     "MarketScoresCache",
     "MarketScoresCacheRepository",
+    "MigrationRefused",
+    "MigrationReport",
+    "MigrationStep",
     "NotInitialized",
     "Notification",
     "OtherRecord",
@@ -163,6 +168,7 @@ __all__ = [
     "ReadOnlyServer",
     "Refusal",
     "ResolutionRepository",
+    "SchemaDrift",
     "SchemaMissing",
     "SchemaReport",
     "ScoreHistory",
@@ -190,7 +196,9 @@ __all__ = [
     "TriggerWatermark",
     "TriggerWatermarkRepository",
     "WrongLoop",
-    "apply_seeds",
+    "get_db",
+    "get_transaction",
+    "init_db",
     "seed_files",
 ]
 

@@ -6,18 +6,15 @@ Either side is read into the same facts, which are then compared one by one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from types import NoneType
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.seeds import seeds
+from polymarket_bot.storage.drift import Difference, Kind, Problem, SchemaReport
+from polymarket_bot.storage.seeds import Script, seeds
 from polymarket_bot.storage.table import Table
 from polymarket_bot.storage.tables import FIRST_TRIGGERS
-
-Kind: TypeAlias = Literal["table", "column", "key", "index"]
-Problem: TypeAlias = Literal["missing", "extra", "different"]
 
 _COLUMNS = """
 SELECT n.nspname AS schema, c.relname AS table, a.attname AS column,
@@ -47,6 +44,8 @@ _INDEX = re.compile(
 _PLAIN = re.compile(r'"([a-z_][a-z0-9_]*)"')
 _CONDITION = re.compile(r" WHERE \((.*)\)$")
 
+_LOOKED_AT = ("CREATE SCHEMA ", "CREATE TABLE IF NOT EXISTS ", "CREATE INDEX ")
+_INVALID = ", invalid"
 _PUT_RIGHT = "put it back as it is expected"
 _REFUSES = "it refuses rows that bots store: drop it"
 _MADE_HARMLESS = {
@@ -57,71 +56,6 @@ _MADE_HARMLESS = {
 
 # An operator may add this: it refuses only what a claim refuses as well.
 _ALLOWED = (FIRST_TRIGGERS.name, "(condition_id, threshold)")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One thing that is not as the tables state it; `str()` says it in words.
-
-    Attributes:
-        kind: "table", "column", "key" or "index".
-        name: what it is: "positions", "positions.size", "positions (token_id, entry_timestamp)",
-            "idx_positions_status on positions (status)".
-        problem: "missing", "extra" or "different".
-        expected: what should be there, None where nothing should.
-        found: what is there, None where nothing is.
-        harmless: the package works as it should in spite of it.
-        remedy: what to do about it.
-    """
-
-    kind: Kind
-    name: str
-    problem: Problem
-    expected: str | None
-    found: str | None
-    harmless: bool
-    remedy: str
-
-    def __str__(self) -> str:
-        sides = (("expected", self.expected), ("found", self.found))
-        told = ", ".join(f"{word} {text}" for word, text in sides if text is not None)
-        return f"{self.kind} {self.name} is {self.problem}: {told}; {self.remedy}"
-
-
-@dataclass(frozen=True)
-class SchemaReport(Sequence[Difference]):
-    """All differences; empty, and so false in a boolean context, where all is well."""
-
-    differences: tuple[Difference, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Nothing harmful differs."""
-        return all(difference.harmless for difference in self.differences)
-
-    @property
-    def missing(self) -> tuple[Difference, ...]:
-        """What should be there and is not."""
-        return self._with("missing")
-
-    @property
-    def extra(self) -> tuple[Difference, ...]:
-        """What is there and should not, or need not."""
-        return self._with("extra")
-
-    @property
-    def different(self) -> tuple[Difference, ...]:
-        """What is there in another form."""
-        return self._with("different")
-
-    def _with(self, problem: Problem) -> tuple[Difference, ...]:
-        return tuple(entry for entry in self.differences if entry.problem == problem)
-
-    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401 - as a tuple
-        return self.differences[place]
-
-    def __len__(self) -> int:
-        return len(self.differences)
 
 
 class _Fact(NamedTuple):
@@ -137,10 +71,17 @@ class _Fact(NamedTuple):
 _Facts: TypeAlias = dict[tuple[Kind, str, str], _Fact]
 
 
-async def compare(db: Executor, tables: Iterable[Table[Any]]) -> SchemaReport:
-    """Hold the live catalog against `tables` and the indexes of the seed files on them."""
-    tables = tuple(tables)
-    expected, found = _expected(tables), await _found(db, tables)
+async def compare(
+    db: Executor, tables: Iterable[Table[Any]], *, version: int | None = None
+) -> SchemaReport:
+    """Hold the live catalog against `tables` and the indexes of the seed files on them.
+
+    With `version`, what later seed files make is not expected.
+    """
+    scripts = [seed.up for seed in seeds() if version is None or seed.version <= version]
+    later = {name for seed in seeds() if seed.up not in scripts for name in seed.up.tables}
+    tables = [table for table in tables if _name(table.schema, table.name) not in later]
+    expected, found = _expected(tables, scripts), await _found(db, tables)
     missing = {table for kind, table, _ in expected if ("table", table, "") not in found}
     known = {table for _, table, _ in expected}
     differences = [
@@ -150,6 +91,14 @@ async def compare(db: Executor, tables: Iterable[Table[Any]]) -> SchemaReport:
         and (fact[0] == "table" or fact[1] in known - missing)
     ]
     return SchemaReport(tuple(differences))
+
+
+def tells_all_of(script: Script, tables: Iterable[Table[Any]]) -> bool:
+    """Tell whether `compare` looks at everything that a script makes."""
+    known = {_name(table.schema, table.name) for table in tables}
+    return known.issuperset(script.tables) and all(
+        statement.startswith(_LOOKED_AT) for statement in script.statements()
+    )
 
 
 def _difference(
@@ -164,6 +113,8 @@ def _difference(
         return Difference(kind, found.name, "extra", *sides, harmless, remedy)
     problem: Problem = "missing" if found is None else "different"
     remedy = f"create it: {expected.made_by}" if found is None else _PUT_RIGHT
+    if found is not None and found.definition.endswith(_INVALID):
+        remedy = f"build it anew: polymarket-storage migrate, or {found.made_by}"
     return Difference(kind, expected.name, problem, *sides, harmless=False, remedy=remedy)
 
 
@@ -180,18 +131,18 @@ def _is_harmless(fact: tuple[Kind, str, str], extra: _Fact) -> bool:
     return kind != "key"
 
 
-def _expected(tables: Iterable[Table[Any]]) -> _Facts:
+def _expected(tables: Iterable[Table[Any]], scripts: Iterable[Script]) -> _Facts:
     facts: _Facts = {}
     for table in tables:
         name = _name(table.schema, table.name)
-        facts["table", name, ""] = _Fact(name, "a table", "polymarket-storage init")
+        facts["table", name, ""] = _Fact(name, "a table", "polymarket-storage migrate")
         for column, definition in _columns(table):
             facts["column", name, column] = _column_fact(name, column, definition)
         facts |= _key(name, table.key, "PRIMARY KEY")
         for columns in table.unique:
             facts |= _key(name, columns, "UNIQUE")
-    for seed in seeds():
-        for statement in seed.up.statements():
+    for script in scripts:
+        for statement in script.statements():
             facts |= _index(" ".join(statement.split()))
     return {fact: value for fact, value in facts.items() if ("table", fact[1], "") in facts}
 
@@ -263,7 +214,8 @@ def _index(
         return {}
     table = table or found["table"]
     detail = _CONDITION.sub(r" WHERE \1", _PLAIN.sub(r"\1", found["body"]))
-    state = "" if valid else f", invalid: REINDEX INDEX CONCURRENTLY {found['name']}"
+    state = "" if valid else _INVALID
+    statement = statement if valid else f"REINDEX INDEX CONCURRENTLY {found['name']}"
     if primary or (found["unique"] and " WHERE " not in detail):
         return _key(table, [detail[1:-1]], f"{'PRIMARY KEY' if primary else 'UNIQUE'}{state}")
     definition = f"{'UNIQUE ' if found['unique'] else ''}INDEX{state}"

@@ -117,6 +117,8 @@ class DatabaseConfig(BaseSettings):
         tls: "disable", "prefer", "require", "verify-ca" or "verify-full", or an `ssl.SSLContext`;
             else as the URL says.
         schema_name: the PostgreSQL schema of the production tables, where it is not `public`.
+        migrate_on_start: bring the schema forward when the database is opened.
+        verify_schema: refuse to open a database whose schema is not as it should be.
         slow_query_seconds: log statements that take longer; None logs none.
     """
 
@@ -163,6 +165,8 @@ class DatabaseConfig(BaseSettings):
     direct_url: str | None = Field(default=None, repr=False)
     tls: Tls | ssl.SSLContext | None = None
     schema_name: str | None = Field(default=None, min_length=1)
+    migrate_on_start: bool = False
+    verify_schema: bool = False
     slow_query_seconds: Seconds | None = None
 
     @field_validator("url", "direct_url")

@@ -1,5 +1,7 @@
 """`Database`: what users open, close and ask."""
 
+# Over 300 lines, since it is all that users call: most of it are docstrings, for their editors.
+
 from __future__ import annotations
 
 import asyncio
@@ -9,30 +11,31 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from polymarket_bot.storage import catalog
+from polymarket_bot.storage.catalog import compare
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import Connection, Isolation
-from polymarket_bot.storage.connections.executor import Executor, Statement
+from polymarket_bot.storage.connections.executor import ConnectionExecutor, Executor, Statement
 from polymarket_bot.storage.connections.holders import PoolStats, caller
 from polymarket_bot.storage.connections.leases import LeasePool
 from polymarket_bot.storage.connections.listening import Notification, listen
 from polymarket_bot.storage.connections.observers import Observers
 from polymarket_bot.storage.connections.queries import QueryEvent
-from polymarket_bot.storage.connections.retries import pauses
 from polymarket_bot.storage.connections.runner import Runner
 from polymarket_bot.storage.connections.singletons import hold
-from polymarket_bot.storage.connections.transactions import as_connection, current_scope, no_scope
-from polymarket_bot.storage.connections.units import open_block
-from polymarket_bot.storage.errors import (
-    Conflict,
-    ConnectionLost,
-    NotInitialized,
-    Outcome,
-    TransactionError,
+from polymarket_bot.storage.connections.transactions import (
+    as_connection,
+    current_scope,
+    no_scope,
+    refuse_inside,
 )
+from polymarket_bot.storage.connections.units import open_block, outermost_block, repeated_block
+from polymarket_bot.storage.drift import SchemaDrift, SchemaReport
+from polymarket_bot.storage.errors import NotInitialized
 from polymarket_bot.storage.health import HealthReport, examine
+from polymarket_bot.storage.ledger import read_version
+from polymarket_bot.storage.migrations import MigrationReport, migrate
 from polymarket_bot.storage.table import Table
-from polymarket_bot.storage.tables import PRODUCTION
+from polymarket_bot.storage.tables import ALL
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -57,21 +60,35 @@ class Database(Executor):
     async def initialize(self) -> None:
         """Open the pool, waiting up to `connect_timeout` for a server that starts; repeatable.
 
+        With `migrate_on_start`, the schema is brought forward first; see `migrate`.
+
         Raises:
             ServerUnavailable: no connection could be opened; `AccessRefused` where the server
                 refused the user, the password or the database, `TlsRefused` where TLS failed.
             PoolerUndeclared: a pooler is in between, and `pooler` does not say so.
+            SchemaDrift: `verify_schema` is set, and the schema is not as it should be.
         """
         async with self._changing:
             if self._leases is None:
                 leases = LeasePool(self.config)
                 try:
                     await leases.open()
+                    await self._make_ready(leases)
                 except BaseException:
                     await leases.close(0)
                     raise
                 self._leases = leases
                 self._runner = Runner(self.config, leases, self._observers)
+
+    async def _make_ready(self, leases: LeasePool) -> None:
+        if not (self.config.migrate_on_start or self.config.verify_schema):
+            return
+        async with leases.lend(caller()) as lease:
+            db = ConnectionExecutor(lease.connection)
+            if self.config.migrate_on_start:
+                await migrate(db, self.config)
+            if self.config.verify_schema and not (report := await compare(db, ALL)).ok:
+                raise SchemaDrift(report)
 
     async def close(self, timeout: float = 10.0) -> None:
         """Wait until the connections in use come back, at most `timeout` seconds; repeatable.
@@ -82,6 +99,11 @@ class Database(Executor):
             leases, self._leases, self._runner = self._leases, None, None
             if leases is not None:
                 await leases.close(timeout)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is initialized, and not closed."""
+        return self._leases is not None
 
     async def __aenter__(self) -> Self:
         await self.initialize()
@@ -146,6 +168,16 @@ class Database(Executor):
         ) as scope:
             yield as_connection(scope.lent)
 
+    @asynccontextmanager
+    async def separate_transaction(self) -> AsyncIterator[Connection]:
+        """Open a transaction block that only what is run on its connection is part of.
+
+        For generators, whose consumer must not be drawn into the block. A repository made on the
+        connection is part of it, one on the database is not. Same errors as `transaction`.
+        """
+        async with outermost_block(self, self._opened(), self.config, joined=False) as scope:
+            yield as_connection(scope.lent)
+
     def detached(self) -> AbstractContextManager[None]:
         """Leave the transaction block: calls inside, and tasks started inside, are no part of it.
 
@@ -178,32 +210,18 @@ class Database(Executor):
             ConnectionLost: the connection was lost each time, or its outcome is unknown.
             TransactionError: called inside a transaction block.
         """
-        if current_scope(self) is not None:
-            raise TransactionError(
-                "run_in_transaction() cannot be part of a transaction block: it would have to "
-                "repeat all of it",
-                remedy="call it outside, or use db.transaction()",
-            )
-        for pause in pauses(retries):
-            done: list[_T] = []
-            try:
-                async with self.transaction(isolation=isolation):
-                    done.append(await fn())
-            except Conflict:
-                if pause is None:
-                    raise
-            except ConnectionLost as lost:
-                if lost.outcome is not Outcome.COMMITTED and (
-                    pause is None or lost.outcome is Outcome.UNKNOWN
-                ):
-                    raise
-                if lost.outcome is not Outcome.COMMITTED:
-                    done.clear()
-            if done:
-                return done[0]
-            self._opened().counters.retries += 1
-            await asyncio.sleep(pause or 0)
-        raise AssertionError("the last pause is None")
+        refuse_inside(
+            self,
+            "run_in_transaction()",
+            "it would have to repeat all of it",
+            "call it outside, or use db.transaction()",
+        )
+        return await repeated_block(
+            lambda: self.transaction(isolation=isolation), fn, retries, self._count_retry
+        )
+
+    def _count_retry(self) -> None:
+        self._opened().counters.retries += 1
 
     async def atomically(self, fn: Callable[[], Awaitable[_T]]) -> _T:
         """Await `fn()` in a block of its own, or as a savepoint of the block that is open."""
@@ -256,20 +274,57 @@ class Database(Executor):
         except Exception as error:  # noqa: BLE001 - the answer is the report
             return HealthReport(healthy=False, problems=[str(error)])
 
-    async def check_schema(
-        self, tables: Iterable[Table[Any]] | None = None
-    ) -> catalog.SchemaReport:
+    async def migrate(
+        self, to: int | None = None, *, dry_run: bool = False, timeout: float = 300.0
+    ) -> MigrationReport:
+        """Bring the database to a version: apply the seed files that it lacks, in order.
+
+        Each is applied once, however many ask for it at the same time, and recorded in
+        `ops.schema_version`. What is there already by other means is recorded after it was
+        compared; what is missing of a recorded file is made again. On a connection of its own,
+        so nothing of it is part of a block, and a statement may take an hour.
+
+        Args:
+            to: the version, the newest by default; one below the database's takes back what is
+                above it, and what is stored there is lost.
+            dry_run: change nothing, and tell what would be done.
+            timeout: how long to wait while another process migrates, in seconds.
+
+        Raises:
+            InvalidInput: there is no such version.
+            MigrationRefused: the database is newer, an applied file was changed, or a file
+                cannot be taken back; nothing was changed.
+            SchemaDrift: what is there is not as it should be, and no file can make it so.
+            AlreadyHeld: another process still migrates.
+            ConfigurationError: `direct_url` leads to another database; or there is none past a
+                transaction pooler.
+            TransactionError: called inside a transaction block.
+        """
+        self._opened()
+        refuse_inside(
+            self,
+            "migrate()",
+            "it has a connection of its own",
+            "call it outside, or inside `db.detached()`",
+        )
+        return await migrate(self, self.config, to, dry_run=dry_run, timeout=timeout)
+
+    async def schema_version(self) -> int:
+        """Return the version that `migrate` has recorded, 0 where it has not."""
+        return await read_version(self)
+
+    async def check_schema(self, tables: Iterable[Table[Any]] | None = None) -> SchemaReport:
         """Tell what is missing, extra or different in the database.
 
         Args:
-            tables: what to look at instead of the production tables and the seeds' indexes; for
+            tables: what to look at instead of the package's tables and the seeds' indexes; for
                 a bot's own tables besides: `(*PRODUCTION, MINE)`.
 
         Returns:
             A report that is empty when all is well; its `ok` is false when something harmful
             differs.
         """
-        return await catalog.compare(self, PRODUCTION if tables is None else tables)
+        return await compare(self, ALL if tables is None else tables)
 
     async def health_check(self) -> bool:
         """Tell whether the database answers. Never raises."""

@@ -41,11 +41,11 @@ class EmbeddedServerError(StorageError):
 class NotInitialized(StorageError, RuntimeError):
     """The `Database` is not open: before `initialize()`, or after `close()`."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the database is not initialized",
-            remedy="call `await db.initialize()` or use `async with Database(config) as db`",
-        )
+    def __init__(
+        self,
+        remedy: str = "call `await db.initialize()` or use `async with Database(config) as db`",
+    ) -> None:
+        super().__init__("the database is not initialized", remedy=remedy)
 
 
 class InvalidInput(StorageError, ValueError):
@@ -120,7 +120,7 @@ class AlreadyExists(ConstraintViolation):
 class SchemaMissing(QueryError):
     """A table or column that the package needs is not there."""
 
-    hint = "create the schema with `polymarket-storage init` and look at `search_path`"
+    hint = "create the schema with `polymarket-storage migrate` and look at `search_path`"
 
 
 class Conflict(QueryError):
@@ -247,6 +247,10 @@ class AlreadyHeld(StorageError):
 
 class HoldLost(StorageError):
     """The connection that held a singleton broke, and with it the hold."""
+
+
+class MigrationRefused(StorageError):
+    """What was applied to the database, or what is asked for, forbids the migration."""
 
 
 class TransactionError(StorageError):

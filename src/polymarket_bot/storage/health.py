@@ -5,8 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from polymarket_bot.storage.catalog import compare
 from polymarket_bot.storage.connections.blocks import Connection
+from polymarket_bot.storage.connections.executor import ConnectionExecutor
 from polymarket_bot.storage.connections.holders import PoolStats
+from polymarket_bot.storage.ledger import read_version
+from polymarket_bot.storage.tables import ALL
 
 _SERVER = """
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS replica,
@@ -24,6 +28,7 @@ class HealthReport:
         server_version: PostgreSQL's version, None where it did not answer.
         latency_ms: how long the answer took.
         pool: the pool's figures, None where the database is not open.
+        schema_version: what `Database.schema_version` returns, None where it was not asked.
     """
 
     healthy: bool
@@ -31,10 +36,11 @@ class HealthReport:
     server_version: str | None = None
     latency_ms: float | None = None
     pool: PoolStats | None = None
+    schema_version: int | None = None
 
 
 async def examine(connection: Connection, pool: PoolStats) -> HealthReport:
-    """Ask the server how it is."""
+    """Ask the server how it is, and hold its schema against the tables."""
     began = time.monotonic()
     row = await connection.fetchrow(_SERVER)
     latency = (time.monotonic() - began) * 1000
@@ -52,4 +58,7 @@ async def examine(connection: Connection, pool: PoolStats) -> HealthReport:
             f"{pool.requests_waiting} callers wait for a connection: hold them for less time, "
             "or raise max_connections"
         )
-    return HealthReport(not problems, problems, row["version"], latency, pool)
+    db = ConnectionExecutor(connection)
+    problems += (await compare(db, ALL)).words()
+    version = await read_version(db)
+    return HealthReport(not problems, problems, row["version"], latency, pool, version)

@@ -1,4 +1,4 @@
-"""A database is made, and the seed files are applied to it."""
+"""A database is made where it is missing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 
 from polymarket_bot.storage.connections.driver import driver_errors
-from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.seeds import seeds
 from polymarket_bot.storage.sql import quoted
-
-_LOCK = 0x706D_6273_6565_64  # "pmbseed"
 
 
 async def create_database(url: str) -> bool:
@@ -60,15 +56,3 @@ def _database_of(url: str) -> str:
         if name in options:
             return options[name][-1]
     return unquote(parts.path.lstrip("/")) or unquote(parts.username or "postgres")
-
-
-async def apply_seeds(db: Executor) -> None:
-    """Create what is missing of the schema; what is there is left as it is.
-
-    All in one transaction, one statement a call; several processes may do it at once.
-    """
-    async with db.transaction():
-        await db.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        for seed in seeds():
-            for statement in seed.up.statements():
-                await db.execute(statement)

@@ -15,6 +15,8 @@ _CHECKOUT = Path(__file__).parents[3] / "seed"
 _PATTERN = "[0-9][0-9]_*.sql"
 _STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
 _OUTSIDE = "-- migrate: outside a transaction"
+_TABLE = re.compile(r"^CREATE TABLE IF NOT EXISTS (\S+)", re.MULTILINE)
+_INDEX = re.compile(r"^CREATE INDEX (?:CONCURRENTLY )?IF NOT EXISTS (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,18 @@ class Script:
 
     @property
     def description(self) -> str:
-        """The first comment, up to its first empty line or full stop."""
-        lines = [line.removeprefix("--").strip() for line in self.text.splitlines()]
-        return lines[0].rstrip(".") if self.text.startswith("--") else ""
+        """Its first line, which is a comment."""
+        return self.text.partition("\n")[0].removeprefix("--").strip().rstrip(".")
+
+    @property
+    def tables(self) -> list[str]:
+        """The names of the tables that it creates."""
+        return _TABLE.findall(self.text)
+
+    @property
+    def indexes(self) -> list[str]:
+        """The names of the indexes that it creates."""
+        return _INDEX.findall(self.text)
 
     def statements(self) -> Iterator[str]:
         """The statements, without the comments before them."""

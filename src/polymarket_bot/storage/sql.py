@@ -15,6 +15,8 @@ NOW_TEXT = (
 TODAY = "(statement_timestamp() AT TIME ZONE 'UTC')::date"
 """The calendar day in UTC by the database's clock."""
 
+_EARLIEST, _LATEST = "'-9223372036854775808'::bigint", "9223372036854775807"
+
 # Only what PostgreSQL can read, down to the days of a month: the cast of anything else would fail,
 # and with it the statement for all other rows.
 _DAY = (
@@ -51,6 +53,45 @@ def instant(text: str) -> str:
 def seconds(column: str) -> str:
     """Return SQL of a column in Unix seconds, of which older rows are in milliseconds."""
     return f"(CASE WHEN {column} >= {MILLISECONDS_FROM} THEN {column} / 1000 ELSE {column} END)"
+
+
+def since(column: str, moment: str) -> str:
+    """Return SQL that `seconds(column)` is `moment`, which is in seconds, or later.
+
+    In ranges of the column itself, so that an index serves; of one with an open end, the planner
+    expects a third of all rows.
+    """
+    return (
+        f"({column} BETWEEN {moment} AND {MILLISECONDS_FROM - 1} "
+        f"OR {column} BETWEEN GREATEST({moment} * 1000, {MILLISECONDS_FROM}) AND {_LATEST})"
+    )
+
+
+def before(column: str, moment: str) -> str:
+    """Return SQL that `seconds(column)` is earlier than `moment`; as `since`."""
+    return (
+        f"({column} BETWEEN {_EARLIEST} AND LEAST({moment}, {MILLISECONDS_FROM}) - 1 "
+        f"OR {column} BETWEEN {MILLISECONDS_FROM} AND {moment} * 1000 - 1)"
+    )
+
+
+def only(column: str, argument: str) -> str:
+    """Return SQL that `column` is `argument`, for a query whose order begins with `column`.
+
+    Only an index that begins with it, too, gives that order. Behind a plain `=`, an order by time
+    is that of an index over time alone: the planner has a frequent value looked for among all
+    rows, which does not end where there were none of it for long.
+    """
+    return f"{column} = ANY (ARRAY[{argument}])"
+
+
+def hidden(argument: str, kind: str = "text") -> str:
+    """Return SQL of an argument whose value the planner does not see.
+
+    A text counts as one of average frequency, and a time does not count as a recent one, which
+    makes all rows since then look few.
+    """
+    return f"(SELECT {argument}::{kind})"
 
 
 def exact(real: str) -> str:

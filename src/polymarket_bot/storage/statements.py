@@ -41,14 +41,14 @@ def select(table: Table[Any], by: tuple[str, ...]) -> str:
 
 
 @cache
-def select_ordered(table: Table[Any], by: tuple[str, ...], order: str) -> str:
-    """Select the rows whose columns `by` equal $1, $2, …, in an order; the limit comes last.
+def select_ordered(table: Table[Any], by: tuple[str, ...], order: str, where: str = "") -> str:
+    """Select the rows whose columns `by` equal $1, $2, …, and `where`; the limit comes last.
 
     A REAL in `order` has its table's name before it: the bare name is that of its text.
     """
-    condition = f" WHERE {_equals(table, by)}" if by else ""
+    conditions = " AND ".join(filter(None, (_equals(table, by), where))) or "true"
     return (
-        f"SELECT {select_list(table)} FROM {relation(table)}{condition} "
+        f"SELECT {select_list(table)} FROM {relation(table)} WHERE {conditions} "
         f"ORDER BY {order} LIMIT ${len(by) + 1}"
     )
 
@@ -85,9 +85,9 @@ def select_keys(table: Table[Any]) -> str:
 def delete_some(table: Table[Any], condition: str) -> str:
     """Delete at most a batch of the rows that fulfil a condition, and count them."""
     return (
-        f"WITH gone AS (DELETE FROM {relation(table)} WHERE ctid IN (SELECT ctid FROM "
-        f"{relation(table)} WHERE {condition} LIMIT {_BATCH} FOR UPDATE SKIP LOCKED) RETURNING 1) "
-        "SELECT count(*) FROM gone"
+        f"WITH gone AS (DELETE FROM {relation(table)} WHERE ctid = ANY (ARRAY(SELECT ctid FROM "
+        f"{relation(table)} WHERE {condition} LIMIT {_BATCH} FOR UPDATE SKIP LOCKED)) RETURNING 1) "
+        "SELECT count(*) FROM gone"  # not by a join, for which the whole table is scanned
     )
 
 

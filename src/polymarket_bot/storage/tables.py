@@ -1,4 +1,4 @@
-"""The production tables: one entry each."""
+"""The tables: one entry each."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from polymarket_bot.storage.models.markets import (
     PolymarketTokenMeta,
     StreamWatchlistItem,
 )
+from polymarket_bot.storage.models.ops import LateTrade, Lease, SchemaVersion
 from polymarket_bot.storage.models.orders import LiveOrder, PaperTrade
 from polymarket_bot.storage.models.positions import DailyPnl, ExitEvent, Position
 from polymarket_bot.storage.models.trades import PolymarketTrade, TradeWatermark
@@ -86,3 +87,13 @@ PRODUCTION: tuple[Table[Any], ...] = tuple(
     entry for entry in list(globals().values()) if isinstance(entry, Table)
 )
 """Every table of `seed/01_schema.sql`."""
+
+SCHEMA_VERSION = Table("schema_version", SchemaVersion, key=("version",), schema="ops")
+LATE_TRADES = Table("late_trades", LateTrade, key=("condition_id", "trade_id"), schema="ops")
+LEASES = Table("leases", Lease, key=("name",), schema="ops")
+
+OPS: tuple[Table[Any], ...] = (SCHEMA_VERSION, LATE_TRADES, LEASES)
+"""Every table of `seed/03_ops.sql`."""
+
+ALL = (*PRODUCTION, *OPS)
+"""Every table of the seed files."""

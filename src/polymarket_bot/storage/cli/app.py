@@ -11,6 +11,7 @@ import typer
 from polymarket_bot.storage.cli.check import check_database
 from polymarket_bot.storage.cli.demo import run_demo
 from polymarket_bot.storage.cli.ingest import ingest_files
+from polymarket_bot.storage.cli.migrate import migrate_database
 from polymarket_bot.storage.cli.output import print_json, print_table, say
 from polymarket_bot.storage.cli.server import server_app
 from polymarket_bot.storage.cli.target import (
@@ -23,7 +24,7 @@ from polymarket_bot.storage.cli.target import (
     run,
 )
 from polymarket_bot.storage.config import without_password
-from polymarket_bot.storage.schema import apply_seeds, create_database
+from polymarket_bot.storage.schema import create_database
 from polymarket_bot.storage.status import StatusReport, read_status
 
 app = typer.Typer(
@@ -57,6 +58,26 @@ def demo(
 def init(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Create the database where it is missing, and what is missing in it."""
     run(_init(url, data_dir, as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def migrate(
+    to: Annotated[
+        int | None, typer.Option(help="The version; one below the database's goes back.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait while another process migrates.")
+    ] = 300.0,
+    url: Url = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the schema to a version, the newest by default; writers may go on meanwhile."""
+    work = migrate_database(url, data_dir, to, timeout, dry_run=dry_run, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @app.command()
@@ -96,8 +117,8 @@ def status(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJso
 
 async def _init(url: str | None, data_dir: Path, *, as_json: bool) -> int:
     created = await create_database(configured(url).url) if url else False
-    async with open_database(url, data_dir) as db:
-        await apply_seeds(db)
+    async with open_database(url, data_dir, as_it_is=True) as db:
+        await db.migrate()
         tables = len((await read_status(db)).tables)
         where = without_password(db.config.url)
     if as_json:

@@ -17,7 +17,6 @@ from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.errors import ConfigurationError, InvalidInput, StorageError
-from polymarket_bot.storage.schema import apply_seeds
 
 Url = Annotated[
     str | None,
@@ -47,18 +46,27 @@ def configured(url: str) -> DatabaseConfig:
 async def open_database(
     url: str | None, data_dir: Path, *, as_it_is: bool = False
 ) -> AsyncIterator[Database]:
-    """Open the database at `url` as it is, or the embedded one, whose schema is made if absent.
+    """Open the database at `url` as it is, or the embedded one, whose schema is brought forward.
 
-    With `as_it_is`, the embedded one is left as it is, too.
+    With `as_it_is`, that is left as it is, too, and no setting has the schema looked at first.
     """
     if url:
-        async with Database(configured(url)) as db:
+        async with Database(_seen(configured(url), as_it_is=as_it_is)) as db:
             yield db
     else:
-        async with EmbeddedPostgres(data_dir) as server, Database(configured(server.url)) as db:
+        async with (
+            EmbeddedPostgres(data_dir) as server,
+            Database(_seen(configured(server.url), as_it_is=as_it_is)) as db,
+        ):
             if not as_it_is:
-                await apply_seeds(db)
+                await db.migrate()
             yield db
+
+
+def _seen(config: DatabaseConfig, *, as_it_is: bool) -> DatabaseConfig:
+    """Return the settings to open the database with."""
+    left_alone = {"migrate_on_start": False, "verify_schema": False}
+    return config.model_copy(update=left_alone) if as_it_is else config
 
 
 def run(command: Coroutine[Any, Any, int | None], *, as_json: bool = False) -> None:

@@ -39,7 +39,15 @@ class Statement:
 
     async def send(self, connection: Connection) -> Any:  # noqa: ANN401 - as the verb
         """Call the driver's method."""
-        return await getattr(connection, self.verb)(self.query, *self.args, timeout=self.timeout)
+        call = getattr(connection, self.verb)
+        try:
+            return await call(self.query, *self.args, timeout=self.timeout)
+        except UnicodeEncodeError:
+            raise
+        except (
+            ValueError
+        ) as error:  # of the driver's message, which shows the value that it refuses
+            raise asyncpg.DataError(f"a value cannot be sent: {error}") from error
 
 
 class Executor(ABC):

@@ -34,22 +34,29 @@ async def hold(config: DatabaseConfig, name: str, timeout: float) -> AsyncIterat
     """Hold `name` on a connection of its own while the block lasts; see `Database.singleton`."""
     connection = await connect_directly(config)
     try:
-        await _lock(connection, name, timeout)
+        await lock(connection, name, timeout)
         async with _guarded(connection, name):
             yield
     finally:
         terminate(connection)  # and the server lets go of the lock
 
 
-async def _lock(connection: Connection, name: str, timeout: float) -> None:
+async def lock(connection: Connection, name: str, timeout: float) -> None:
+    """Take the lock of `name` for the session, asking again for at most `timeout` seconds.
+
+    Asking holds no snapshot in between, for which a CREATE INDEX CONCURRENTLY would wait.
+
+    Raises:
+        AlreadyHeld: another session has it.
+    """
     deadline = time.monotonic() + timeout
     with driver_errors():
         while not await connection.fetchval(f"SELECT pg_try_advisory_lock({_KEY})", name):
             if time.monotonic() >= deadline:
                 holder = await connection.fetchval(_HOLDER, name) or "somebody who has just left"
                 raise AlreadyHeld(
-                    f"singleton {name!r} is held by {holder}",
-                    remedy="wait with timeout=, or end the other one",
+                    f"{name!r} is held by {holder}",
+                    remedy="wait longer (timeout=), or end the other one",
                 )
             await asyncio.sleep(min(_POLL, max(0, deadline - time.monotonic())))
 

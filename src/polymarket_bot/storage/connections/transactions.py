@@ -110,21 +110,40 @@ def current_scope(database: object) -> Scope | None:
     return _scopes.get().get(database)
 
 
+def refuse_inside(database: object, call: str, reason: str, remedy: str) -> None:
+    """Refuse what cannot be part of a transaction block.
+
+    Raises:
+        TransactionError: this task's calls on `database` belong to one.
+    """
+    if current_scope(database) is not None:
+        raise TransactionError(
+            f"{call} cannot be part of a transaction block: {reason}", remedy=remedy
+        )
+
+
 @asynccontextmanager
 async def scope_of(
-    database: object, block: AbstractAsyncContextManager[Connection], limit: float
+    database: object,
+    block: AbstractAsyncContextManager[Connection],
+    limit: float,
+    *,
+    joined: bool = True,
 ) -> AsyncIterator[Scope]:
     """Make this task's calls on `database`, and those of tasks started inside, part of `block`.
 
-    A task waits for the others at most `limit` seconds.
+    A task waits for the others at most `limit` seconds. Without `joined`, only what is run on the
+    block's connection itself is part of it.
     """
     async with block as connection:
         scope, outer = Scope(connection, limit), _scopes.get()
-        _scopes.set({**outer, database: scope})
+        if joined:
+            _scopes.set({**outer, database: scope})
         try:
             yield scope
         finally:
-            _scopes.set(outer)
+            if joined:
+                _scopes.set(outer)
             await scope.end()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import get_args
+from typing import TypeVar, get_args
 
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections import outcomes
@@ -19,6 +20,7 @@ from polymarket_bot.storage.connections.blocks import (
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.connections.holders import caller
 from polymarket_bot.storage.connections.leases import LeasePool
+from polymarket_bot.storage.connections.retries import pauses
 from polymarket_bot.storage.connections.transactions import (
     Scope,
     current_scope,
@@ -27,11 +29,14 @@ from polymarket_bot.storage.connections.transactions import (
     scope_of,
 )
 from polymarket_bot.storage.errors import (
+    Conflict,
     ConnectionLost,
     InvalidInput,
     Outcome,
     TransactionError,
 )
+
+_T = TypeVar("_T")
 
 
 def open_block(
@@ -52,7 +57,7 @@ def open_block(
         raise InvalidInput("isolation", isolation, f"expected one of {get_args(Isolation)}")
     outer = current_scope(db)
     if outer is None:
-        return _outermost_block(
+        return outermost_block(
             db, opened(), config, isolation=isolation, readonly=readonly, deferrable=deferrable
         )
     if isolation or readonly or deferrable:
@@ -65,16 +70,17 @@ def open_block(
 
 
 @asynccontextmanager
-async def _outermost_block(
+async def outermost_block(
     db: Executor,
     leases: LeasePool,
     config: DatabaseConfig,
     *,
-    isolation: Isolation | None,
-    readonly: bool,
-    deferrable: bool,
+    isolation: Isolation | None = None,
+    readonly: bool = False,
+    deferrable: bool = False,
+    joined: bool = True,
 ) -> AsyncIterator[Scope]:
-    """Open a transaction on a leased connection, and make the task's calls on `db` part of it."""
+    """Open a transaction on a leased connection; with `joined`, the task's calls are part of it."""
     async with leases.lend(caller()) as lease:
         lease.changed = True  # until the block has ended well
 
@@ -92,7 +98,7 @@ async def _outermost_block(
         )
         scope = None
         try:
-            async with scope_of(db, block, config.command_timeout) as scope:
+            async with scope_of(db, block, config.command_timeout, joined=joined) as scope:
                 yield scope
         except ConnectionLost as lost:
             idle = time.monotonic() - scope.active if scope else 0
@@ -105,3 +111,39 @@ async def _savepoint(outer: Scope) -> AsyncIterator[Connection]:
     """Hold the outer block until the inner ends: interleaved savepoints undo each other."""
     async with outer.use() as connection, savepoint_block(connection):
         yield connection
+
+
+async def repeated_block(
+    open_one: Callable[[], AbstractAsyncContextManager[object]],
+    fn: Callable[[], Awaitable[_T]],
+    retries: int,
+    count: Callable[[], None],
+) -> _T:
+    """Await `fn()` in a block, again where nothing of it was stored; see `run_in_transaction`.
+
+    Args:
+        open_one: opens the block.
+        fn: what to do in it.
+        retries: how often it is done again at most.
+        count: called before it is done again.
+    """
+    for pause in pauses(retries):
+        done: list[_T] = []
+        try:
+            async with open_one():
+                done.append(await fn())
+        except Conflict:
+            if pause is None:
+                raise
+        except ConnectionLost as lost:
+            if lost.outcome is not Outcome.COMMITTED and (
+                pause is None or lost.outcome is Outcome.UNKNOWN
+            ):
+                raise
+            if lost.outcome is not Outcome.COMMITTED:
+                done.clear()
+        if done:
+            return done[0]
+        count()
+        await asyncio.sleep(pause or 0)
+    raise AssertionError("the last pause is None")

@@ -93,9 +93,14 @@ class KeyedRepository(Generic[M]):
             self._model(record) for record in await self._db.fetch(query, *args, repeatable=True)
         ]
 
-    async def _list(self, order: str, limit: object = _ALL, **by: object) -> list[M]:
-        """Return the rows whose columns equal `by`, in an order, at most `limit` where given."""
-        query = statements.select_ordered(self.table, tuple(by), order)
+    async def _list(
+        self, order: str, limit: object = _ALL, *, where: str = "", **by: object
+    ) -> list[M]:
+        """Return the rows whose columns equal `by`, in an order, at most `limit` where given.
+
+        `where` is a condition in SQL besides: what a query always asks, the planner should know.
+        """
+        query = statements.select_ordered(self.table, tuple(by), order, where)
         most = None if limit is _ALL else whole_number("limit", limit)
         return await self._many(query, *self._checked(**by), most)
 

@@ -31,7 +31,7 @@ class CandidateRepository(BaseRepository[PolymarketCandidate]):
 
     async def get_pending(self, limit: int = 100) -> list[PolymarketCandidate]:
         """Return the pending candidates, oldest first."""
-        return await self._list(_OLDEST, limit, status="pending")
+        return await self._list(_OLDEST, limit, where="status = 'pending'")
 
     async def get_by_status(self, status: str, limit: int = 100) -> list[PolymarketCandidate]:
         """Return the candidates of a status, newest first."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import ClassVar
 
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.lifecycle import ORDER
 from polymarket_bot.storage.models.orders import LiveOrder, PaperTrade
-from polymarket_bot.storage.repositories.arguments import moment_or_age
+from polymarket_bot.storage.repositories.arguments import moment_or_age, whole_number
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW_TEXT, instant
 from polymarket_bot.storage.statements import allowed, select_list
@@ -18,6 +19,12 @@ from polymarket_bot.storage.types import Number
 _NEWEST_PAPER = "created_at DESC, id DESC"
 _NEWEST = "submitted_at DESC, id DESC"
 _COLUMNS = select_list(LIVE_ORDERS)
+
+# By (decision, created_at), or a rare decision would be looked for among all others by time.
+_BY_DECISION = f"""
+SELECT {select_list(PAPER_TRADES)} FROM paper_trades WHERE decision BETWEEN $1 AND $1
+ORDER BY decision DESC, {_NEWEST_PAPER} LIMIT $2
+"""
 
 _ACTIVE = f"""
 SELECT {_COLUMNS} FROM live_orders WHERE status IN ('submitted', 'partial')
@@ -36,10 +43,18 @@ _ATTACH = f"""
 UPDATE live_orders SET order_id = $2, updated_at = {NOW_TEXT}
 WHERE id = $1 AND order_id IS NULL RETURNING {_COLUMNS}
 """
-_FINAL = ", ".join(f"'{status}'" for status in ORDER.final)
+# NOT IN would be looked up in no index, and orders that were refused without an id are many.
+_FINAL = sorted(ORDER.final)
+_NOT_FINAL = " OR ".join(
+    (
+        f"status < '{_FINAL[0]}'",
+        *(f"status > '{low}' AND status < '{high}'" for low, high in pairwise(_FINAL)),
+        f"status > '{_FINAL[-1]}'",
+    )
+)
 _UNSUBMITTED = f"""
 SELECT {_COLUMNS} FROM live_orders
-WHERE order_id IS NULL AND status NOT IN ({_FINAL})
+WHERE order_id IS NULL AND ({_NOT_FINAL})
   AND {instant("submitted_at")} <= COALESCE($1::timestamptz, statement_timestamp() - $2::interval)
 ORDER BY submitted_at, id
 """
@@ -60,7 +75,9 @@ class PaperTradeRepository(BaseRepository[PaperTrade]):
 
     async def get_by_decision(self, decision: str, limit: int = 100) -> list[PaperTrade]:
         """Return the paper trades of a decision, newest first."""
-        return await self._list(_NEWEST_PAPER, limit, decision=decision)
+        return await self._many(
+            _BY_DECISION, *self._checked(decision=decision), whole_number("limit", limit)
+        )
 
 
 class LiveOrderRepository(BaseRepository[LiveOrder]):

@@ -71,7 +71,7 @@ class PositionRepository(BaseRepository[Position]):
 
     async def get_open(self) -> list[Position]:
         """Return the open positions, oldest first."""
-        return await self._list(_OLDEST, status="open")
+        return await self._list(_OLDEST, where="status = 'open'")
 
     async def get_by_status(self, status: str, limit: int = 100) -> list[Position]:
         """Return the positions of a status, newest first."""
@@ -83,7 +83,7 @@ class PositionRepository(BaseRepository[Position]):
 
     async def get_open_by_token(self, token_id: str) -> list[Position]:
         """Return the token's open positions, oldest first."""
-        return await self._list(_OLDEST, token_id=token_id, status="open")
+        return await self._list(_OLDEST, where="status = 'open'", token_id=token_id)
 
     async def update_price(self, position_id: int, current_price: Number) -> Position | None:
         """Set an open position's price (0..1), and with it its value and unrealized P&L.
@@ -169,7 +169,7 @@ class ExitEventRepository(BaseRepository[ExitEvent]):
 
     async def get_pending(self) -> list[ExitEvent]:
         """Return the pending exits, oldest first."""
-        return await self._list(_OLDEST_EXIT, status="pending")
+        return await self._list(_OLDEST_EXIT, where="status = 'pending'")
 
     async def get_by_position(self, position_id: int) -> list[ExitEvent]:
         """Return the position's exits, oldest first."""

@@ -17,55 +17,43 @@ from polymarket_bot.storage.repositories.arguments import (
     whole_number,
 )
 from polymarket_bot.storage.repositories.base import BaseRepository
-from polymarket_bot.storage.repositories.trade_stream import pages
+from polymarket_bot.storage.repositories.trade_stream import newest, pages
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
-from polymarket_bot.storage.sql import NOW
+from polymarket_bot.storage.sql import NOW, hidden, only
 from polymarket_bot.storage.statements import insert_arrays, select_list
 from polymarket_bot.storage.tables import TRADE_WATERMARKS, TRADES
 
 _BATCH = 2_000
 _COLUMNS = select_list(TRADES)
 
-# NULLS LAST on the whole would keep an index from serving; so rows without a time come apart.
-_BY_CONDITION = f"""
-SELECT {_COLUMNS} FROM (
-    (SELECT * FROM polymarket_trades WHERE condition_id = $1 AND timestamp IS NOT NULL
-     ORDER BY timestamp DESC, trade_id DESC LIMIT $2)
-    UNION ALL
-    (SELECT * FROM polymarket_trades WHERE condition_id = $1 AND timestamp IS NULL
-     ORDER BY trade_id DESC LIMIT $2)
-) AS trades
-ORDER BY trades.timestamp DESC NULLS LAST, trade_id DESC LIMIT $2
-"""
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_trades
-WHERE condition_id = $1
+WHERE condition_id = {hidden("$1")}
   AND timestamp BETWEEN COALESCE($3::bigint, {NOW}) - $2::bigint AND COALESCE($3::bigint, {NOW})
 ORDER BY timestamp DESC, trade_id DESC
 """
-_LATEST = """
+_LATEST = f"""
 SELECT timestamp FROM polymarket_trades
-WHERE condition_id = $1 AND timestamp IS NOT NULL ORDER BY timestamp DESC LIMIT 1
+WHERE {only("condition_id", "$1")} AND timestamp IS NOT NULL
+ORDER BY condition_id DESC, timestamp DESC LIMIT 1
 """
 _SINCE = f"""
 SELECT {_COLUMNS} FROM (
-    SELECT * FROM polymarket_trades WHERE condition_id = $1 AND timestamp > $2
-    ORDER BY timestamp FETCH FIRST $3 ROWS WITH TIES
+    SELECT * FROM polymarket_trades
+    WHERE {only("condition_id", "$1")} AND timestamp > {hidden("$2", "bigint")}
+    ORDER BY condition_id, timestamp FETCH FIRST $3 ROWS WITH TIES
 ) AS trades
 ORDER BY trades.timestamp, trade_id
 """
-_BY_TOKEN = f"""
-SELECT {_COLUMNS} FROM polymarket_trades
-WHERE token_id = $1 AND ($2::bigint IS NULL OR timestamp >= $2)
-  AND ($3::bigint IS NULL OR timestamp < $3)
-ORDER BY timestamp DESC NULLS LAST, trade_id DESC LIMIT $4
-"""
-# The watermark is read by the statement that stores, so both see one moment.
+# The watermark is read by the statement that stores, so both see one moment; for each trade, since
+# a join would scan those of all conditions.
 _INGEST = f"""
 WITH stored AS ({insert_arrays(TRADES, ("condition_id", "timestamp"))})
-SELECT count(*) AS stored, count(*) FILTER (WHERE timestamp <= last_timestamp) AS late,
-       {NOW} AS clock
-FROM stored LEFT JOIN trade_watermarks USING (condition_id)
+SELECT count(*) AS stored, {NOW} AS clock, count(*) FILTER (WHERE timestamp <= (
+    SELECT last_timestamp FROM trade_watermarks AS mark
+    WHERE mark.condition_id = stored.condition_id
+)) AS late
+FROM stored
 """
 
 
@@ -96,11 +84,8 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
 
     async def get_by_condition(self, condition_id: str, limit: int = 100) -> list[PolymarketTrade]:
         """Return the condition's trades, newest first, those without a time last."""
-        return await self._many(
-            _BY_CONDITION,
-            self.table.check("condition_id", condition_id),
-            whole_number("limit", limit),
-        )
+        given = {"condition_id": self.table.check("condition_id", condition_id)}
+        return await self._newest(given, limit)
 
     async def get_recent(
         self,
@@ -164,12 +149,12 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             end: only trades before this time, in Unix seconds.
             limit: how many at most.
         """
-        return await self._many(
-            _BY_TOKEN,
-            *self._checked(token_id=token_id),
-            *self._range(start, end),
-            whole_number("limit", limit),
-        )
+        values = (*self._checked(token_id=token_id), *self._range(start, end))
+        return await self._newest(_given(("token_id", "start", "end"), values), limit)
+
+    async def _newest(self, given: Mapping[str, object], limit: object) -> list[PolymarketTrade]:
+        query = newest(tuple(given))
+        return await self._many(query, *given.values(), whole_number("limit", limit))
 
     def stream(
         self,
@@ -203,10 +188,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             *self._optional(condition_id=condition_id, token_id=token_id),
             *self._range(start, end),
         )
-        given = {
-            name: value for name, value in zip(names, values, strict=True) if value is not None
-        }
-        return self._stream(given, batch_size)
+        return self._stream(_given(names, values), batch_size)
 
     async def _stream(
         self, given: Mapping[str, object], batch_size: int
@@ -295,3 +277,7 @@ class TradeWatermarkRepository(WatermarkRepository[TradeWatermark, str, int]):
 
 def _latest(trades: Iterable[tuple[int, TradeLike, PolymarketTrade]]) -> int:
     return max((trade.timestamp or 0 for _, _, trade in trades), default=0)
+
+
+def _given(names: Iterable[str], values: Iterable[object]) -> dict[str, object]:
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}

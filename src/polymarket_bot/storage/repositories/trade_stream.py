@@ -1,24 +1,46 @@
-"""Trades read page by page: each page begins behind the last row of the one before."""
+"""Trades newest first, and page by page: each page begins behind the last row of the one before."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import asyncpg
 
 from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.sql import hidden, only
 from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import TRADES
 
-_CONDITIONS = {
-    "condition_id": "condition_id = {}",
-    "token_id": "token_id = {}",
-    "start": "timestamp >= {}",
-    "end": "timestamp < {}",
-}
+_KEYS = ("token_id", "condition_id")
+_BOUNDS = ("start", "end")
 _ORDER = ("timestamp", "condition_id", "trade_id")
+
+
+@cache
+def newest(given: tuple[str, ...]) -> str:
+    """Select the newest trades of a condition or a token, those without a time last.
+
+    The arguments are those of the conditions, and the number of rows. NULLS LAST on the whole
+    would keep an index from serving, so rows without a time come apart.
+    """
+    *values, limit = _arguments(len(given) + 1)
+    named = dict(zip(given, values, strict=True))
+    parts = [_part(_timed(named), f"{_key(given)} DESC, timestamp DESC, trade_id DESC", limit)]
+    if not _is_bounded(given):
+        parts.append(_part(_timeless(named), "trade_id DESC", limit))
+    return (
+        f"SELECT {select_list(TRADES)} FROM ({' UNION ALL '.join(parts)}) AS trades "
+        f"ORDER BY trades.timestamp DESC NULLS LAST, trade_id DESC LIMIT {limit}"
+    )
+
+
+def _part(conditions: Iterator[str], order: str, limit: str) -> str:
+    return (
+        f"(SELECT * FROM polymarket_trades WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {order} LIMIT {limit})"
+    )
 
 
 @cache
@@ -27,16 +49,60 @@ def _page(given: tuple[str, ...], order: tuple[str, ...], *, behind: bool) -> st
 
     The arguments are those of the conditions, the last row's place, and the number of rows.
     """
-    arguments = iter(f"${number}" for number in range(1, 20))
-    conditions = [_CONDITIONS[name].format(next(arguments)) for name in given]
-    conditions.append(f"timestamp IS {'NOT ' if 'timestamp' in order else ''}NULL")
-    names = ", ".join(order)
+    *values, limit = _arguments(len(given) + behind * len(order) + 1)
+    named, place = dict(zip(given, values, strict=False)), values[len(given) :]
+    key = _key(given) if "timestamp" in order else None
+    conditions = list(_timed(named) if "timestamp" in order else _timeless(named))
     if behind:
-        conditions.append(f"({names}) > ({', '.join(next(arguments) for _ in order)})")
+        time, *others = place
+        place = [hidden(time, "bigint") if key else time, *others]
+        conditions.append(f"({', '.join(order)}) > ({', '.join(place)})")
     return (
         f"SELECT {select_list(TRADES)} FROM polymarket_trades "
-        f"WHERE {' AND '.join(conditions)} ORDER BY {names} LIMIT {next(arguments)}"
+        f"WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {', '.join((key, *order) if key else order)} LIMIT {limit}"
     )
+
+
+def _timed(values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the conditions of trades with a time.
+
+    Of one condition or token, they are those of the index over it and the time: see `only`. As
+    rows, an end is no range with a start, of which the planner would expect few trades.
+    """
+    yield "timestamp IS NOT NULL"
+    key = _key(values)
+    for name, value in values.items():
+        if name == key:
+            yield only(name, value)
+        elif name in _KEYS:
+            # The token's condition as a rule: an `=` would make its trades look few.
+            yield f"COALESCE({name} = {value}, false)"
+        elif name == "start":
+            yield f"timestamp >= {hidden(value, 'bigint') if key else value}"
+        elif key:
+            yield f"(timestamp, trade_id) < ({hidden(value, 'bigint')}, '')"
+        else:
+            yield f"timestamp < {value}"
+
+
+def _timeless(values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the conditions of trades without a time."""
+    yield "timestamp IS NULL"
+    yield from (f"{name} = {hidden(value)}" for name, value in values.items())
+
+
+def _arguments(number: int) -> list[str]:
+    return [f"${place}" for place in range(1, number + 1)]
+
+
+def _key(given: Iterable[str]) -> str | None:
+    """Return the column, of those that are asked for, whose index serves."""
+    return next((name for name in _KEYS if name in given), None)
+
+
+def _is_bounded(given: Iterable[str]) -> bool:
+    return any(name in given for name in _BOUNDS)
 
 
 async def pages(
@@ -51,7 +117,7 @@ async def pages(
     """
     async for page in _pages(db, given, _ORDER, size):
         yield page
-    if "start" not in given and "end" not in given:
+    if not _is_bounded(given):
         async for page in _pages(db, given, _ORDER[1:], size):
             yield page
 
@@ -68,3 +134,4 @@ async def _pages(
         if len(page) < size:
             return
         last = [page[-1][name] for name in order]
+        given = {name: value for name, value in given.items() if name != "start"}

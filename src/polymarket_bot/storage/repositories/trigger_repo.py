@@ -7,7 +7,7 @@ from typing import ClassVar
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
-from polymarket_bot.storage.sql import seconds
+from polymarket_bot.storage.sql import seconds, since
 from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import FIRST_TRIGGERS, TRIGGER_WATERMARKS
 from polymarket_bot.storage.types import Threshold
@@ -38,7 +38,7 @@ SELECT EXISTS (
 _NEWEST = "trigger_timestamp DESC, token_id, polymarket_first_triggers.threshold"
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_first_triggers
-WHERE trigger_timestamp >= $1 AND {_SECONDS} >= $1 AND ($2::real IS NULL OR threshold = $2)
+WHERE {since("trigger_timestamp", "$1::bigint")} AND ($2::real IS NULL OR threshold = $2)
 ORDER BY {_SECONDS} DESC, token_id, polymarket_first_triggers.threshold
 """
 _SET_SCORE = f"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from polymarket_bot.storage.models.watchlists import (
     MarketScoresCache,
@@ -11,7 +11,7 @@ from polymarket_bot.storage.models.watchlists import (
 )
 from polymarket_bot.storage.repositories.arguments import days_as_seconds
 from polymarket_bot.storage.repositories.base import BaseRepository
-from polymarket_bot.storage.sql import NOW, seconds
+from polymarket_bot.storage.sql import NOW, before, seconds, since
 from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import MARKET_SCORES, SCORE_HISTORY, TRADE_WATCHLIST
 
@@ -35,9 +35,9 @@ WHERE token_id = $1 RETURNING {_WATCHED}
 """
 _RECENT_SCORES = f"""
 SELECT {select_list(SCORE_HISTORY)} FROM score_history
-WHERE scored_at >= $1 AND {_SCORED_AT} >= $1 ORDER BY {_SCORED_AT} DESC, id DESC
+WHERE {since("scored_at", "$1::bigint")} ORDER BY {_SCORED_AT} DESC, id DESC
 """
-_OLD_SCORE = f"{_SCORED_AT} < {NOW} - $1::bigint"
+_OLD_SCORE = before("scored_at", f"({NOW} - $1::bigint)")
 
 
 class TradeWatchlistRepository(BaseRepository[TradeWatchlistItem]):
@@ -56,7 +56,7 @@ class TradeWatchlistRepository(BaseRepository[TradeWatchlistItem]):
 
     async def get_watching(self) -> list[TradeWatchlistItem]:
         """Return the tokens under watch, best score first, those without one last."""
-        return await self._list(_BEST, status="watching")
+        return await self._list(_BEST, where="status = 'watching'")
 
     async def get_by_status(self, status: str) -> list[TradeWatchlistItem]:
         """Return the tokens of a status, best score first, those without one last."""
@@ -140,7 +140,7 @@ class MarketScoresCacheRepository(BaseRepository[MarketScoresCache]):
         A flag that is None is not looked at; a market where nobody has looked at a flag matches
         neither True nor False.
         """
-        flags = {
+        flags: dict[str, Any] = {
             "is_weather": is_weather,
             "is_crypto": is_crypto,
             "is_politics": is_politics,

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.database import Database
-from polymarket_bot.storage.schema import apply_seeds
 from polymarket_bot.storage.seeds import seed_files
 from polymarket_bot.storage.sql import quoted
 
@@ -62,6 +61,7 @@ async def make_template(server_url: str) -> str:
 async def _opened(url: str) -> AsyncIterator[Database]:
     config = DatabaseConfig(
         url=url,
+        direct_url=url,  # that of the environment would lead to another database
         min_connections=1,
         max_connections=1,
         command_timeout=_PATIENCE,
@@ -87,8 +87,6 @@ async def _build(server_url: str, name: str) -> None:
     await drop(server_url, draft)
     await create_from(server_url, draft, "template0")
     async with _opened(with_database(server_url, draft)) as db:
-        if (schema := db.config.schema_name) is not None:
-            await db.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-        await apply_seeds(db)
+        await db.migrate()
     async with _opened(server_url) as server:
         await server.execute(f"ALTER DATABASE {quoted(draft)} RENAME TO {quoted(name)}")

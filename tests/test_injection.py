@@ -1,0 +1,133 @@
+"""One database for a process, handed to those who ask for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from polymarket_bot.storage import (
+    ConfigurationError,
+    Database,
+    DatabaseConfig,
+    NotInitialized,
+    PolymarketTrade,
+    ServerUnavailable,
+    TradeRepository,
+    TransactionError,
+    get_db,
+    get_transaction,
+    init_db,
+)
+
+TRADE = PolymarketTrade(condition_id="c", trade_id="t")
+
+in_transaction = contextlib.asynccontextmanager(get_transaction)
+
+
+@pytest.fixture
+async def config(db_url: str) -> AsyncIterator[DatabaseConfig]:
+    """Settings of this test's database; the process's database is closed afterwards."""
+    yield DatabaseConfig(url=db_url, direct_url=db_url, min_connections=1)
+    with contextlib.suppress(NotInitialized):
+        await (await get_db()).close()
+
+
+async def test_there_is_none_before_it_is_opened_and_after_it_is_closed(
+    config: DatabaseConfig,
+) -> None:
+    with pytest.raises(NotInitialized, match=r"not initialized; call `await init_db\(config\)`"):
+        await get_db()
+    db = await init_db(config)
+    assert await get_db() is db
+    await db.close()
+    for ask in (get_db, in_transaction().__aenter__):
+        with pytest.raises(NotInitialized):
+            await ask()
+
+
+async def test_opening_it_again_with_the_same_settings_gives_the_same(
+    config: DatabaseConfig,
+) -> None:
+    db = await init_db(config)
+    assert await init_db(config.model_copy()) is db
+    with pytest.raises(ConfigurationError, match="open with other settings; close it first"):
+        await init_db(config.model_copy(update={"max_connections": 3}))
+    await db.close()
+    other = await init_db(config.model_copy(update={"max_connections": 3}))
+    assert other is not db
+    assert other.config.max_connections == 3
+
+
+async def test_it_can_be_migrated_when_it_is_opened(config: DatabaseConfig, empty_url: str) -> None:
+    empty = config.model_copy(update={"url": empty_url, "direct_url": empty_url})
+    assert await (await init_db(empty)).schema_version() == 0
+    db = await init_db(empty, migrate=True)
+    assert await TradeRepository(db).count() == 0
+
+
+async def test_one_that_cannot_be_opened_is_not_there(config: DatabaseConfig) -> None:
+    away = {"url": "postgresql://nobody@127.0.0.1:1/nothing", "connect_timeout": 0.2}
+    with pytest.raises(ServerUnavailable):
+        await init_db(config.model_copy(update=away))
+    with pytest.raises(NotInitialized):
+        await get_db()
+    assert (await init_db(config)).is_open
+
+
+async def test_a_dependency_commits_when_its_user_is_done(config: DatabaseConfig) -> None:
+    db = await init_db(config)
+    async with in_transaction() as connection:
+        await TradeRepository(connection).create(TRADE)
+        assert await TradeRepository(db).count() == 0, "others are no part of it"
+    assert await TradeRepository(db).count() == 1
+    with pytest.raises(TransactionError, match="has ended"):
+        await TradeRepository(connection).count()
+
+
+async def test_a_dependency_rolls_back_what_its_user_failed_at(config: DatabaseConfig) -> None:
+    db = await init_db(config)
+    with pytest.raises(ZeroDivisionError):
+        async with in_transaction() as connection:
+            await TradeRepository(connection).create(TRADE)
+            raise ZeroDivisionError
+    generator = get_transaction()
+    await TradeRepository(await anext(generator)).create(TRADE)
+    await generator.aclose()
+    assert await TradeRepository(db).count() == 0
+    assert db.stats().holders == ()
+
+
+async def test_a_dependency_does_not_draw_its_user_into_the_transaction(
+    config: DatabaseConfig,
+) -> None:
+    db = await init_db(config)
+    trades = TradeRepository(db)
+    async for connection in get_transaction():
+        await trades.create(TRADE)
+        assert await TradeRepository(connection).count() == 1, "it was stored at once"
+        async with db.transaction(), in_transaction() as other:
+            await trades.create(TRADE.model_copy(update={"trade_id": "u"}))
+            assert await TradeRepository(other).count() == 1
+
+
+async def test_a_separate_transaction_keeps_to_itself_inside_a_block(
+    db: Database, fails: Callable[[], None]
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with db.transaction():
+            async with db.separate_transaction() as connection:
+                await TradeRepository(connection).create(TRADE)
+            fails()
+    assert await TradeRepository(db).count() == 1
+
+
+@pytest.fixture
+def fails() -> Callable[[], None]:
+    """Raises an error that is no part of the package."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    return fail
