@@ -37,7 +37,8 @@ bench: $(READY)  ## Measure the package against the bare driver
 torture: $(READY)  ## Run the fault tests with their full counts
 	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} TORTURE_CANCELLATIONS=$${TORTURE_CANCELLATIONS:-20000} \
 	    TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-10000} \
-	    $(BIN)/python -m pytest tests/embedded tests/faults tests/test_leases.py
+	    $(BIN)/python -m pytest tests/embedded tests/faults tests/test_leases.py \
+	    tests/test_migration_kill.py
 	TORTURE_EXAMPLES=$${TORTURE_EXAMPLES:-5000} $(BIN)/python -m pytest \
 	    $$(grep -l 'given(' tests/test_*.py)
 

@@ -230,6 +230,7 @@ async def test_a_standby_refuses_writes_with_the_remedy_and_takes_them_once_prom
 ) -> None:
     async with Database(DatabaseConfig(url=primary.url())) as first:
         await first.migrate()
+    await replica.until_caught_up()
     async with Database(DatabaseConfig(url=replica.url())) as db:
         for _ in range(2):
             with pytest.raises(ReadOnlyServer, match="target_session_attrs=read-write"):

@@ -39,6 +39,7 @@ _Scope = Literal["function", "class", "module", "package", "session"]
 _OWN = pytest.StashKey[Path]()
 _GIVEN = "polymarket_bot_storage_folder"
 _NOT_PERMITTED = "42501"  # PostgreSQL's code
+_MEMORY, _ENOUGH = Path("/dev/shm"), 4 * 2**30  # noqa: S108 - in a folder of its own
 _QUICK = {"fsync": "off", "max_connections": "200"}
 
 
@@ -177,10 +178,17 @@ def _folder(config: pytest.Config) -> Path:
     if _GIVEN in given:
         return Path(given[_GIVEN])
     if _OWN not in config.stash:
-        folder = Path(tempfile.mkdtemp(prefix="pmb-tests-"))
+        folder = Path(tempfile.mkdtemp(prefix="pmb-tests-", dir=_place()))
         folder.chmod(0o711)  # a server started by root runs as another user
         config.stash[_OWN] = folder
     return config.stash[_OWN]
+
+
+def _place() -> Path | None:
+    """Return where the run's server lives: in memory, where that suffices and TMPDIR is not set."""
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return None
+    return _MEMORY if shutil.disk_usage(_MEMORY).free >= _ENOUGH else None
 
 
 def _data_dir(folder: Path) -> Path:
