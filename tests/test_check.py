@@ -6,7 +6,7 @@ from pathlib import Path
 
 from polymarket_bot.storage import Database
 from polymarket_bot.storage.tables import PRODUCTION
-from tests.test_cli import run
+from tests.commands import run
 
 GOOD = {"ok": True, "version": 3, "missing": [], "extra": [], "different": []}
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import multiprocessing
 import os
 import random
 from collections.abc import AsyncIterator
@@ -15,10 +13,8 @@ import pytest
 from polymarket_bot.storage import (
     Database,
     DatabaseConfig,
-    NotInitialized,
     PoolTimeout,
     TransactionError,
-    WrongLoop,
 )
 
 SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
@@ -256,78 +252,3 @@ async def test_a_thousand_tasks_share_what_leaks_leave_of_four_connections(db_ur
             await leak.__aexit__(None, None, None)
         assert await asyncio.gather(*(db.fetchval("SELECT 1") for _ in range(100))) == [1] * 100
         assert (db.stats().pool_size, db.stats().holders) == (4, ())
-
-
-def use_in_another_loop(db: Database) -> str:
-    async def ask() -> str:
-        with pytest.raises(WrongLoop, match="another event loop") as caught:
-            await db.fetchval("SELECT 1")
-        return str(caught.value)
-
-    return asyncio.run(ask())
-
-
-async def test_another_event_loop_is_refused_with_words(db: Database) -> None:
-    text = await asyncio.to_thread(use_in_another_loop, db)
-    assert "open one in each event loop" in text
-
-
-def _in_child(db: Database, sender: multiprocessing.connection.Connection) -> None:
-    async def ask() -> str:
-        try:
-            await db.fetchval("SELECT 1")
-        except WrongLoop as error:
-            return str(error)
-        return "no error"
-
-    sender.send(asyncio.run(ask()))
-
-
-async def test_a_forked_process_is_refused_with_words(db: Database) -> None:
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(db, sender))
-    child.start()
-    text = await asyncio.to_thread(receiver.recv)
-    child.join()
-    assert "after a fork" in text
-    assert await db.fetchval("SELECT 1") == 1
-
-
-async def test_close_waits_for_connections_in_use(db_url: str) -> None:
-    db = Database(DatabaseConfig(url=db_url))
-    await db.initialize()
-    running = asyncio.create_task(db.fetchval("SELECT 5 FROM pg_sleep(0.2)"))
-    await asyncio.sleep(0.05)
-    await db.close()
-    assert await running == 5
-
-
-async def test_close_ends_what_is_left_after_its_limit_and_names_the_holder(
-    db_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    db = Database(DatabaseConfig(url=db_url))
-    await db.initialize()
-
-    async def hold() -> None:
-        async with db.connection() as connection:
-            await connection.fetchval("SELECT pg_sleep(60)")
-
-    holder = asyncio.create_task(hold(), name="the holder")
-    await asyncio.sleep(0.1)
-    with caplog.at_level(logging.WARNING):
-        await db.close(timeout=0.1)
-    assert "the holder" in caplog.text
-    with pytest.raises(Exception, match="closed"):
-        await holder
-
-
-async def test_callers_in_line_learn_that_the_pool_was_closed(db_url: str) -> None:
-    db = Database(DatabaseConfig(url=db_url, min_connections=1, max_connections=1))
-    await db.initialize()
-    async with db.connection():
-        waiting = asyncio.create_task(db.fetchval("SELECT 1"))
-        await asyncio.sleep(0.05)
-        closing = asyncio.create_task(db.close())
-        with pytest.raises(NotInitialized):
-            await waiting
-    await closing

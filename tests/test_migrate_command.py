@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from polymarket_bot.storage import Database, seed_files
+from tests.commands import run
 from tests.schemas import load
-from tests.test_cli import run
 
 
 async def test_it_says_what_it_does_and_where_it_is(empty_url: str, tmp_path: Path) -> None:

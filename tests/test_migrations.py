@@ -22,8 +22,8 @@ from polymarket_bot.storage import (
     TransactionError,
     seed_files,
 )
+from tests.commands import eventually
 from tests.schemas import dump, load, spoil
-from tests.test_cli import eventually
 
 NAMES = [file.name for file in seed_files()]
 NEWEST = len(NAMES)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -21,7 +18,15 @@ from tests.faults.servers import Installation, Server, Template
 from tests.faults.support import require
 from tests.programs import ROOT, blocks, page
 from tests.test_schema import read_catalog
-from tests.writers import Session, connect, old_transaction, operate, production, shell
+from tests.writers import (
+    as_user,
+    connect,
+    old_transaction,
+    operate,
+    production,
+    shell,
+    two_users,
+)
 
 PAGE = page("docs/operations.md")
 SECTIONS = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE))
@@ -69,27 +74,6 @@ async def tables_of(url: str) -> dict[str, Any]:
 async def version_of(url: str) -> int:
     async with Database(DatabaseConfig(url=url, min_connections=1)) as db:
         return await db.schema_version()
-
-
-def as_user(url: str, name: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{name}:secret@{parts.netloc.rpartition('@')[2]}"))
-
-
-@asynccontextmanager
-async def two_users(url: str) -> AsyncIterator[tuple[Session, str, str]]:
-    """Give a superuser's session, and the names of two users, of whom one may make tables."""
-    admin = await connect(url)
-    names = [f"polymarket_test_{uuid.uuid4().hex}" for _ in range(2)]
-    for name in names:
-        await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
-    await admin.execute(f"GRANT ALL ON SCHEMA public TO {names[0]}")
-    try:
-        yield admin, names[0], names[1]
-    finally:
-        for name in names:
-            await admin.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
-        admin.terminate()
 
 
 async def test_the_way_of_the_page_leads_to_an_indexed_database(empty_url: str) -> None:

@@ -8,11 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -214,3 +216,24 @@ async def old_transaction(url: str) -> AsyncIterator[Session]:
     await session.execute("INSERT INTO polymarket_trades VALUES ('held', 'up')")
     yield session
     session.terminate()
+
+
+def as_user(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{name}:secret@{parts.netloc.rpartition('@')[2]}"))
+
+
+@asynccontextmanager
+async def two_users(url: str) -> AsyncIterator[tuple[Session, str, str]]:
+    """Give a superuser's session, and the names of two users, of whom one may make tables."""
+    admin = await connect(url)
+    names = [f"polymarket_test_{uuid.uuid4().hex}" for _ in range(2)]
+    for name in names:
+        await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    await admin.execute(f"GRANT ALL ON SCHEMA public TO {names[0]}")
+    try:
+        yield admin, names[0], names[1]
+    finally:
+        for name in names:
+            await admin.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+        admin.terminate()

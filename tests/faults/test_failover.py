@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import random
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +15,6 @@ from polymarket_bot.storage import (
     Outcome,
     ReadOnlyServer,
     ServerUnavailable,
-    StorageError,
 )
 
 from .pgbouncer import PgBouncer, pgbouncer_binary
@@ -26,72 +22,12 @@ from .proxy import Action, Proxy
 from .replica import Replica, multi_host_url
 from .servers import Server, Template
 from .support import eventually, require
+from .tokens import ALL, INSERT, TABLE, Writers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ROUNDS = int(os.environ.get("TORTURE_ROUNDS", "3"))
-TABLE = "CREATE TABLE tokens (token text PRIMARY KEY)"
-INSERT = "INSERT INTO tokens VALUES ($1) RETURNING token"
-ALL = "SELECT array_agg(token) FROM tokens"
-NOT_STORED = (Outcome.ROLLED_BACK, Outcome.NOT_SENT)
-
-
-class Writers:
-    """Tasks that write tokens, each token once, and try the next one when that fails."""
-
-    def __init__(self, db: Database, number: int = 6) -> None:
-        self.stored: set[str] = set()
-        self.told: dict[str, Outcome] = {}
-        self.failures: list[StorageError] = []
-        self._db = db
-        self._number = number
-        self._numbers = itertools.count()
-
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        """Have them write while the block lasts; each ends what it has begun."""
-        end = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            for writer in range(self._number):
-                tasks.create_task(self._write(writer, end))
-            try:
-                yield
-            finally:
-                end.set()
-
-    async def have_stored_more(self) -> None:
-        """Wait until all of them together have stored some more."""
-        before = len(self.stored)
-        await eventually(lambda: len(self.stored) > before + 10 * self._number)
-
-    def check(self, found: list[str]) -> None:
-        """Compare what they were told with what is in the database."""
-        counts = {outcome.value: [*self.told.values()].count(outcome) for outcome in Outcome}
-        print(f"{len(self.stored)} stored, {len(self.failures)} failures, {counts}")  # noqa: T201
-        assert self.stored <= set(found)
-        for token, outcome in self.told.items():
-            assert outcome is not Outcome.COMMITTED or token in found
-            assert outcome not in NOT_STORED or token not in found
-
-    async def _write(self, writer: int, end: asyncio.Event) -> None:
-        while not end.is_set():
-            token = f"{writer}-{next(self._numbers)}"
-            try:
-                await self._store(token)
-                self.stored.add(token)
-            except ConnectionLost as lost:
-                self.told[token] = lost.outcome
-            except StorageError as error:
-                self.failures.append(error)
-                await asyncio.sleep(0.01)
-
-    async def _store(self, token: str) -> None:
-        if random.random() < 0.5:  # noqa: S311 - any mixture does
-            await self._db.execute(INSERT, token)
-            return
-        async with self._db.transaction():
-            await self._db.execute(INSERT, token)
 
 
 @pytest.fixture

@@ -93,6 +93,7 @@ from polymarket_bot.storage.repositories.trade_repo import (
     TradeWatermarkRepository,
 )
 from polymarket_bot.storage.repositories.trigger_repo import (
+    Claim,
     TriggerRepository,
     TriggerWatermarkRepository,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "CandidateRepository",
     "CandidateWatermark",
     "CandidateWatermarkRepository",
+    "Claim",
     "Column",
     "ConfigurationError",
     "Conflict",

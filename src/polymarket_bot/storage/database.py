@@ -223,10 +223,12 @@ class Database(Executor):
     def _count_retry(self) -> None:
         self._opened().counters.retries += 1
 
-    async def atomically(self, fn: Callable[[], Awaitable[_T]]) -> _T:
+    async def atomically(
+        self, fn: Callable[[], Awaitable[_T]], *, isolation: Isolation | None = None
+    ) -> _T:
         """Await `fn()` in a block of its own, or as a savepoint of the block that is open."""
         if current_scope(self) is None:
-            return await self.run_in_transaction(fn)
+            return await self.run_in_transaction(fn, isolation=isolation)
         async with self.transaction():
             return await fn()
 

@@ -98,10 +98,14 @@ def count(table: Table[Any]) -> str:
 
 
 @cache
-def insert(table: Table[Any], *, keep: bool = False) -> str:
-    """Insert one row and return it; with `keep`, a row of the same key is left as it was."""
+def insert(table: Table[Any], *, keep: bool = False, unless: str = "") -> str:
+    """Insert one row and return it; with `keep`, a row of the same key is left as it was.
+
+    `unless` is a condition in SQL on `given` under which nothing is inserted.
+    """
     conflict = " ON CONFLICT DO NOTHING" if keep else ""
-    return f"{_insert(table, _row(table, table.written))}{conflict} {_returning(table)}"
+    write = _insert(table, _row(table, table.written), unless)
+    return f"{write}{conflict} {_returning(table)}"
 
 
 @cache
@@ -192,12 +196,12 @@ def _allowed(table: Table[Any], given: str = "given") -> str:
     return allowed(table, f"{given}.{quoted(table.lifecycle.column)}", **grown)
 
 
-def _insert(table: Table[Any], rows: str) -> str:
+def _insert(table: Table[Any], rows: str, unless: str = "") -> str:
     given = ", ".join(_given(table, name) for name in table.written)
     return (
         f"INSERT INTO {relation(table)} AS stored ({_names(table.written)}) "
-        f"SELECT {given} FROM {rows} AS given ({_names(table.written)})"
-        f"{_in_time(table, len(table.written), ' WHERE')}"
+        f"SELECT {given} FROM {rows} AS given ({_names(table.written)}) "
+        f"WHERE ({unless or 'false'}) IS NOT TRUE{_in_time(table, len(table.written), ' AND')}"
     )
 
 

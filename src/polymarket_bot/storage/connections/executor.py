@@ -10,7 +10,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from polymarket_bot.storage.connections.blocks import Connection, savepoint_block, transaction_block
+from polymarket_bot.storage.connections.blocks import (
+    Connection,
+    Isolation,
+    savepoint_block,
+    transaction_block,
+)
 from polymarket_bot.storage.connections.driver import driver_errors
 
 T = TypeVar("T")
@@ -65,13 +70,16 @@ class Executor(ABC):
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction block, or a savepoint inside one."""
 
-    async def atomically(self, fn: Callable[[], Awaitable[T]]) -> T:
+    @abstractmethod
+    async def atomically(
+        self, fn: Callable[[], Awaitable[T]], *, isolation: Isolation | None = None
+    ) -> T:
         """Await `fn()` in a transaction block, or in a savepoint inside one.
 
-        `fn` must bear to be done again: it is, where nothing of it was stored.
+        Args:
+            fn: what to do; it must bear to be done again: it is, where nothing of it was stored.
+            isolation: of a block of its own; one that is open has its own.
         """
-        async with self.transaction():
-            return await fn()
 
     @abstractmethod
     async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
@@ -120,11 +128,20 @@ class ConnectionExecutor(Executor):
         with driver_errors():
             return await statement.send(self._connection)
 
-    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+    def transaction(
+        self, *, isolation: Isolation | None = None
+    ) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction block on the connection, or a savepoint inside one."""
         if self._connection.is_in_transaction():
             return savepoint_block(self._connection)
-        return transaction_block(self._connection)
+        return transaction_block(self._connection, isolation=isolation)
+
+    async def atomically(
+        self, fn: Callable[[], Awaitable[T]], *, isolation: Isolation | None = None
+    ) -> T:
+        """Await `fn()` in a transaction block on the connection, or in a savepoint inside one."""
+        async with self.transaction(isolation=isolation):
+            return await fn()
 
 
 def as_executor(source: Executor | Connection) -> Executor:

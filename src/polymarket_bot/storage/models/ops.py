@@ -46,7 +46,7 @@ class LateTrade(StorageModel):
 
 
 class Lease(StorageModel):
-    """Who holds `name` until when."""
+    """Who holds `name` until when, and as which of its holders: `fencing` grows with each."""
 
     name: Identifier
     owner: Identifier

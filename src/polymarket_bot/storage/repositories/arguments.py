@@ -34,11 +34,24 @@ def positive_seconds(name: str, value: object) -> int:
     Raises:
         InvalidInput: it is no number, not positive, or too long.
     """
+    return math.floor(_positive(name, value))
+
+
+def span(name: str, value: object) -> float:
+    """Check a span given in seconds or as a timedelta, and return it in seconds.
+
+    Raises:
+        InvalidInput: it is neither, not positive, or too long.
+    """
+    return _positive(name, value.total_seconds() if isinstance(value, timedelta) else value)
+
+
+def _positive(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInput(name, value, "expected a number of seconds")
     if not 0 < value < 2**31:
         raise InvalidInput(name, value, "expected a positive number of seconds")
-    return math.floor(value)
+    return value
 
 
 def days_as_seconds(name: str, value: object) -> int:

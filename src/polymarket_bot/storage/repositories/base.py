@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic
 
@@ -261,14 +261,30 @@ class BaseRepository(KeyedRepository[M]):
     async def _create(self, model: M, *, keep: bool) -> M:
         """Store `model`; with `keep`, a row of the same key is left and returned."""
         row = Batch(self.table, self.table.written, [self.table.values_of(model)])
+
+        async def standing() -> M | None:
+            return await self._stored(row, self.table.identity) if keep else None
+
         statement = statements.insert(self.table, keep=keep)
+        stored, _ = await self._enter(statement, row, standing, repeatable=keep)
+        return stored
+
+    async def _enter(
+        self,
+        statement: str,
+        row: Batch,
+        standing: Callable[[], Awaitable[M | None]],
+        *,
+        repeatable: bool,
+    ) -> tuple[M, bool]:
+        """Insert a row, or find what stands in its way; return the row, and whether it is new."""
         for _ in range(_ATTEMPTS):
-            if stored := await self._write(statement, row, repeatable=keep):
-                return stored
-            if keep and (kept := await self._stored(row, self.table.identity)):
-                return kept
+            if stored := await self._write(statement, row, repeatable=repeatable):
+                return stored, True
+            if kept := await standing():
+                return kept, False
             await self._refuse_future(row)
-        raise InvalidInput(self.table.name, model, _NOT_LET_IN)
+        raise InvalidInput(self.table.name, row.rows[0], _NOT_LET_IN)
 
     async def _replace(self, statement: str, row: Batch, identity: tuple[str, ...]) -> M | None:
         """Run an update or upsert; where it changed nothing, return the row that stands."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import ClassVar
 
 from polymarket_bot.storage.models.candidates import CandidateWatermark, PolymarketCandidate
+from polymarket_bot.storage.repositories.arguments import whole_number
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
 from polymarket_bot.storage.sql import NOW_TEXT
@@ -24,6 +27,12 @@ RETURNING {select_list(CANDIDATES)}
 """
 
 
+_CLAIM_PENDING = f"""
+SELECT {select_list(CANDIDATES)} FROM polymarket_candidates WHERE status = 'pending'
+ORDER BY {_OLDEST} LIMIT $1 FOR UPDATE SKIP LOCKED
+"""
+
+
 class CandidateRepository(BaseRepository[PolymarketCandidate]):
     """Candidates. One that was executed stays so; any other status may follow any other."""
 
@@ -32,6 +41,22 @@ class CandidateRepository(BaseRepository[PolymarketCandidate]):
     async def get_pending(self, limit: int = 100) -> list[PolymarketCandidate]:
         """Return the pending candidates, oldest first."""
         return await self._list(_OLDEST, limit, where="status = 'pending'")
+
+    @asynccontextmanager
+    async def claim_pending(self, limit: int = 100) -> AsyncIterator[list[PolymarketCandidate]]:
+        """Hold pending candidates, oldest first, that no other worker holds, in an `async with`.
+
+        The block is a transaction block: what is done in it through the repositories is stored
+        when it ends, and a candidate whose status was not changed is pending again. So are all
+        where the block raises, or its process dies. Inside a transaction block they are held until
+        that ends. A block that runs no statement for `idle_in_transaction_timeout` loses them.
+
+        Args:
+            limit: how many at most; may be fewer, or none, where others hold the rest.
+        """
+        most = whole_number("limit", limit)
+        async with self._db.transaction():
+            yield await self._many(_CLAIM_PENDING, most)
 
     async def get_by_status(self, status: str, limit: int = 100) -> list[PolymarketCandidate]:
         """Return the candidates of a status, newest first."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
 
+from polymarket_bot.storage.bulk import Batch
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
 from polymarket_bot.storage.repositories.base import BaseRepository
+from polymarket_bot.storage.repositories.trigger_locks import lock, trigger_keys
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
 from polymarket_bot.storage.sql import seconds, since
-from polymarket_bot.storage.statements import select_list
+from polymarket_bot.storage.statements import insert, select, select_list
 from polymarket_bot.storage.tables import FIRST_TRIGGERS, TRIGGER_WATERMARKS
 from polymarket_bot.storage.types import Threshold
 
@@ -35,6 +39,25 @@ SELECT EXISTS (
     WHERE condition_id = NULLIF($1, '') AND threshold = $2
 )
 """
+_ENTER = insert(
+    FIRST_TRIGGERS,
+    keep=True,
+    unless="given.condition_id <> '' AND EXISTS (SELECT 1 FROM polymarket_first_triggers AS other "
+    "WHERE other.condition_id = given.condition_id AND other.threshold = given.threshold)",
+)
+_STANDING = f"""
+SELECT {_COLUMNS} FROM (
+    (SELECT *, 1 AS key FROM polymarket_first_triggers WHERE token_id = $1 AND threshold = $3)
+    UNION ALL
+    (SELECT *, 2 FROM polymarket_first_triggers
+     WHERE condition_id = NULLIF($2, '') AND threshold = $3
+     ORDER BY {_SECONDS}, token_id LIMIT 1)
+) AS standing ORDER BY key LIMIT 1
+"""
+_RELEASE = """
+DELETE FROM polymarket_first_triggers
+WHERE token_id = $1 AND threshold = $2 AND condition_id IS NOT DISTINCT FROM $3 RETURNING 1
+"""
 _NEWEST = "trigger_timestamp DESC, token_id, polymarket_first_triggers.threshold"
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_first_triggers
@@ -48,22 +71,111 @@ WHERE token_id = $1 AND threshold = $2 RETURNING {_COLUMNS}
 """
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What became of a claim; true in a boolean context when it was won.
+
+    Attributes:
+        won: the trigger is stored, and the claimer's alone.
+        lost_by: the key that another one had: "token" or "condition"; None when it was won.
+        existing: the row that had it; None when it was won.
+    """
+
+    won: bool
+    lost_by: Literal["token", "condition"] | None = None
+    existing: PolymarketFirstTrigger | None = None
+
+    def __bool__(self) -> bool:
+        return self.won
+
+
 class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
     """First triggers. A threshold is compared as the REAL that it is stored as.
 
-    A threshold may be given as float, `Decimal` or text.
+    A threshold may be given as float, `Decimal` or text. `claim` and `create` let one trigger in
+    for each token and threshold, and one for each condition and threshold; the batches and
+    `upsert`, which carry data over, hold to the first key alone.
     """
 
     table: ClassVar = FIRST_TRIGGERS
 
-    async def create(self, trigger: PolymarketFirstTrigger) -> PolymarketFirstTrigger:
-        """Store a trigger and return the stored row; a duplicate is left as it was.
+    async def claim(self, trigger: PolymarketFirstTrigger) -> Claim:
+        """Store a trigger where neither its token nor its condition has triggered at its threshold.
+
+        Of all who claim at the same time, in any number of processes, one wins. Inside a
+        transaction block the claim is part of it: until the block ends others wait for it, up to
+        `lock_timeout`, and where it rolls back there was no claim. A missing or empty condition
+        is not looked at.
 
         Raises:
             InvalidInput: `trigger` is no `PolymarketFirstTrigger`.
             FutureTime: `trigger_timestamp` lies in the future.
+            TransactionError: inside a block that is not READ COMMITTED.
+            LockTimeout: another one has held one of the keys for too long.
+            ConnectionLost: with the outcome, not sent, rolled back or unknown; where it was
+                committed, the claim is returned.
         """
-        return await self._create(trigger, keep=True)
+        row, won = await self._claimed(trigger)
+        if won:
+            return Claim(won=True)
+        return Claim(
+            won=False,
+            lost_by="token" if row.token_id == trigger.token_id else "condition",
+            existing=row,
+        )
+
+    async def release(self, token_id: str, threshold: Threshold) -> bool:
+        """Take a claim back, for instance where the order failed; tell whether there was one.
+
+        Raises:
+            TransactionError: inside a block that is not READ COMMITTED.
+            LockTimeout: another one has held one of its keys for too long.
+        """
+        token, real = self._checked(token_id=token_id, threshold=threshold)
+        return await self._db.atomically(
+            partial(self._released, token, real), isolation="read_committed"
+        )
+
+    async def _released(self, token_id: str, threshold: float) -> bool:
+        by_key = select(self.table, self.table.key)
+        while row := await self._one(by_key, token_id, threshold, 1):
+            await lock(self._db, trigger_keys(token_id, row.condition_id, threshold))
+            if await self._db.fetch(_RELEASE, token_id, threshold, row.condition_id):
+                return True
+        return False
+
+    async def create(self, trigger: PolymarketFirstTrigger) -> PolymarketFirstTrigger:
+        """Store a trigger as `claim` does, and return it, or the row that it lost to.
+
+        A duplicate is left as it was.
+
+        Raises:
+            InvalidInput: `trigger` is no `PolymarketFirstTrigger`.
+            FutureTime: `trigger_timestamp` lies in the future.
+            TransactionError: inside a block that is not READ COMMITTED.
+            LockTimeout: another one has held one of the keys for too long.
+        """
+        row, _ = await self._claimed(trigger)
+        return row
+
+    async def _claimed(
+        self, trigger: PolymarketFirstTrigger
+    ) -> tuple[PolymarketFirstTrigger, bool]:
+        """Return the row that stands for the keys of `trigger`, and whether it is new."""
+        values = dict(zip(self.table.written, self.table.values_of(trigger), strict=True))
+        row = Batch(self.table, self.table.written, [list(values.values())])
+        token, condition, threshold = (
+            values[name] for name in ("token_id", "condition_id", "threshold")
+        )
+        with row.blaming():
+            keys = trigger_keys(token, condition, self.table.sortable("threshold", threshold))
+
+        async def enter() -> tuple[PolymarketFirstTrigger, bool]:
+            await lock(self._db, keys)
+            standing = partial(self._one, _STANDING, token, condition, threshold)
+            return await self._enter(_ENTER, row, standing, repeatable=False)
+
+        return await self._db.atomically(enter, isolation="read_committed")
 
     async def has_triggered(self, token_id: str, threshold: Threshold) -> bool:
         """Tell whether the token has triggered at `threshold`."""
