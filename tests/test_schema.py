@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 import pytest
 
-from polymarket_bot.storage import Database, DatabaseConfig, seed_files
+from polymarket_bot.storage import Database, DatabaseConfig, InvalidInput, seed_files
 from polymarket_bot.storage.schema import create_database
 from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.tables import ALL
 from polymarket_bot.storage.tables import PRODUCTION as TABLES
 from polymarket_bot.storage.testing.databases import drop, with_database
+from tests.hostile_values import INCOMPRESSIBLE
 from tests.programs import in_thread
 from tests.schemas import dump, load
 
@@ -125,6 +127,22 @@ def test_a_field_is_required_where_the_column_must_be_given(table: Table[Any]) -
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_table_has_the_key_of_the_catalog(table: Table[Any]) -> None:
     assert f"PRIMARY KEY ({', '.join(table.key)})" in PRODUCTION[table.name]["constraints"]
+
+
+async def test_a_text_that_is_longer_than_an_index_holds_is_refused_by_its_column(
+    db: Database,
+) -> None:
+    columns = await db.fetch(
+        "SELECT DISTINCT c.relname, a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)"
+        " WHERE a.atttypid = 'text'::regtype AND c.relname = ANY ($1)",
+        [table.name for table in ALL],
+    )
+    assert len(columns) > 30
+    tables = {table.name: table for table in ALL}
+    for name, column in columns:
+        with pytest.raises(InvalidInput, match=column):
+            tables[name].check(column, INCOMPRESSIBLE)
 
 
 async def test_a_missing_database_is_created_once(server_url: str) -> None:

@@ -217,6 +217,9 @@ def _in_seconds(value: int) -> int:
 Text = Annotated[str, AfterValidator(_storable), Column("text")]
 """Any text that PostgreSQL can store: no NUL, no lone surrogate."""
 
+Indexed = Annotated[str, AfterValidator(_indexable), Column("text")]
+"""A text of a column with an index, which holds no more than a part of a page; may be empty."""
+
 Identifier = Annotated[str, Field(min_length=1), AfterValidator(_indexable), Column("text")]
 """A text that is a key or a status: not empty, and no longer than an index can hold."""
 
@@ -224,7 +227,7 @@ TimeText = Annotated[str, BeforeValidator(_canonical_time), Column("text", time=
 """A time as text; a datetime or any ISO 8601 spelling is accepted and written canonically."""
 
 StatedTime = Annotated[
-    str, BeforeValidator(_stated_time), AfterValidator(_storable), Column("text")
+    str, BeforeValidator(_stated_time), AfterValidator(_indexable), Column("text")
 ]
 """A time as the exchange states it, a bare date included; a text is kept as it came."""
 

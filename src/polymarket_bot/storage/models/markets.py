@@ -5,6 +5,7 @@ from __future__ import annotations
 from polymarket_bot.storage.models.base import StorageModel
 from polymarket_bot.storage.types import (
     Identifier,
+    Indexed,
     Integer,
     Money,
     Price,
@@ -47,7 +48,7 @@ class PolymarketTokenMeta(StorageModel):
     """Which market and outcome a token stands for: a row of `polymarket_token_meta`."""
 
     token_id: Identifier
-    condition_id: Text | None = None
+    condition_id: Indexed | None = None
     market_id: Text | None = None
     outcome_index: Integer | None = None
     outcome: Text | None = None

@@ -12,6 +12,7 @@ from polymarket_bot.storage.models.base import StorageModel
 from polymarket_bot.storage.payloads import trade_values
 from polymarket_bot.storage.types import (
     Identifier,
+    Indexed,
     Integer,
     Price,
     Size,
@@ -30,7 +31,7 @@ class PolymarketTrade(StorageModel):
 
     condition_id: Identifier
     trade_id: Identifier
-    token_id: Text | None = None
+    token_id: Indexed | None = None
     price: Price | None = None
     size: Size | None = None
     side: Text | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from polymarket_bot.storage.models.base import StorageModel
 from polymarket_bot.storage.types import (
     Identifier,
+    Indexed,
     Integer,
     Price,
     Real,
@@ -22,7 +23,7 @@ class PolymarketFirstTrigger(StorageModel):
     """
 
     token_id: Identifier
-    condition_id: Text | None = None
+    condition_id: Indexed | None = None
     threshold: Real
     trigger_timestamp: UnixSeconds
     price: Price | None = None
