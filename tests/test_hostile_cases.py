@@ -41,6 +41,22 @@ LARGEST = Decimal("3.4e38")
 LONGER_THAN_SHOWN = 10**5_000
 
 
+@pytest.mark.parametrize(
+    "text", ["9999-99-99T99:99:99.999999+00:00", "2025-W41-4T12:00:00.000000+00:00"]
+)
+async def test_a_text_of_the_form_of_a_time_that_is_none_is_refused_or_made_one(
+    db: Database, text: str
+) -> None:
+    alerts = BaseAlerts(db)
+    alert = ApprovalAlert(token_id="1", alerted_at=CREATED)  # noqa: S106 - the column's name
+    wrong = alert.model_copy(update={"alerted_at": text})
+    if text.startswith("9"):
+        with pytest.raises(InvalidInput, match="alerted_at"):
+            await alerts.create(wrong)
+    else:
+        assert (await alerts.create(wrong)).alerted_at == "2025-10-09T12:00:00.000000+00:00"
+
+
 async def test_a_number_too_long_to_be_shown_is_refused_like_any_other(db: Database) -> None:
     with pytest.raises(InvalidValue, match="a value cannot be sent"):
         await db.fetchval("SELECT $1::int", LONGER_THAN_SHOWN)

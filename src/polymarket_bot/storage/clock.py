@@ -18,10 +18,11 @@ def utc_text(moment: datetime) -> str:
 
 
 def is_canonical(text: object) -> bool:
-    """Tell whether a time's text has the form of `utc_text`, given that it is a time."""
-    if not isinstance(text, str):
+    """Tell whether `text` is a time in the form of `utc_text`."""
+    try:
+        return isinstance(text, str) and utc_text(datetime.fromisoformat(text)) == text
+    except ValueError:
         return False
-    return len(text) == 32 and text[10] == "T" and text[19] == "." and text.endswith("+00:00")
 
 
 def now_text() -> str:

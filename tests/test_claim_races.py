@@ -1,0 +1,135 @@
+"""Processes race for triggers and candidates: one winner each, and nothing is lost with a kill."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from polymarket_bot.storage import CandidateRepository, Database, DatabaseConfig, seed_files
+from tests.racers import TOKENS, wanted
+from tests.racing import SEED, Racer, race
+from tests.schemas import load
+from tests.small_rows import candidate
+
+CONDITIONS = int(os.environ.get("TORTURE_CLAIMS") or 60)
+KILLS = int(os.environ.get("TORTURE_KILLS") or 12)
+CANDIDATES = int(os.environ.get("TORTURE_CANDIDATES") or 300)
+PROCESSES = 8
+TOLD = f"TORTURE_SEED={SEED}"
+UNIQUE = """
+CREATE UNIQUE INDEX uq ON polymarket_first_triggers (condition_id, threshold)
+WHERE condition_id <> ''
+"""
+ROWS = "SELECT condition_id, token_id, model_version FROM polymarket_first_triggers"
+
+
+def racers(url: str, kinds: list[str], *pooler: str) -> list[Racer]:
+    return [
+        Racer(url, kind, f"{kind}{place}", CONDITIONS * TOKENS, SEED + place, *pooler)
+        for place, kind in enumerate(kinds)
+    ]
+
+
+async def stored(db: Database) -> dict[str, tuple[str, str]]:
+    """Return who has which token, by condition; no condition has two."""
+    rows = await db.fetch(ROWS)
+    held = {condition: (token, name) for condition, token, name in rows}
+    assert len(held) == len(rows), f"{TOLD}: a condition has triggered twice"
+    return held
+
+
+def hold_to(rows: dict[str, tuple[str, str]], racer: Racer) -> int:
+    """Hold what a worker was told against what is stored, and return how often it has won."""
+    won = 0
+    for number, is_won, lost_by, token, name in racer.outcomes:
+        mine = wanted(number, racer.name)
+        holder = rows[mine.condition_id or ""]
+        if is_won:
+            won += 1
+            assert holder == (mine.token_id, racer.name), TOLD
+        elif lost_by is not None:
+            assert holder == (token, name), TOLD
+            assert (lost_by == "token") == (token == mine.token_id), TOLD
+    return won
+
+
+async def judge(db: Database, workers: list[Racer]) -> None:
+    assert [worker.status for worker in workers] == [0] * len(workers), TOLD
+    rows = await stored(db)
+    assert len(rows) == CONDITIONS, TOLD
+    assert sum(hold_to(rows, worker) for worker in workers) == CONDITIONS, TOLD
+    database = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await db.fetchval(database) == 0, TOLD
+
+
+@pytest.mark.parametrize(
+    "seeds", ["production's schema alone", "all seeds", "the unique index too"]
+)
+async def test_of_eight_processes_that_claim_everything_one_wins_each(
+    empty_url: str, seeds: str
+) -> None:
+    await load(empty_url, *seed_files()[: 1 if "alone" in seeds else 3])
+    async with Database(DatabaseConfig(url=empty_url)) as db:
+        if "unique" in seeds:
+            await db.execute(UNIQUE)
+        workers = racers(empty_url, ["claim"] * PROCESSES)
+        await race(workers)
+        await judge(db, workers)
+        assert sum(len(worker.outcomes) for worker in workers) == PROCESSES * CONDITIONS * TOKENS
+
+
+async def test_callers_of_the_old_pair_slip_past_no_claim(db: Database, db_url: str) -> None:
+    workers = racers(db_url, ["claim", "old"] * (PROCESSES // 2))
+    await race(workers)
+    await judge(db, workers)
+
+
+async def test_no_claim_is_lost_or_won_twice_when_claimers_are_killed(
+    db: Database, db_url: str
+) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - repeatable, no secret
+    known: list[Racer] = []
+    for _ in range(max(1, KILLS // 4)):
+        workers = racers(db_url, ["claim"] * 4)
+        for place, worker in enumerate(workers):
+            worker.name = worker.arguments[2] = f"claim{len(known) + place}"
+        await race(workers, [chance.uniform(0.001, 0.2) for _ in workers])
+        known += workers
+    (last,) = racers(db_url, ["claim"])
+    last.name = last.arguments[2] = "last"
+    await race([last])
+    rows = await stored(db)
+    assert len(rows) == CONDITIONS, TOLD
+    acknowledged = sum(hold_to(rows, worker) for worker in [*known, last])
+    assert acknowledged <= CONDITIONS, TOLD
+    killed = Counter(worker.status for worker in known)[-9]
+    assert CONDITIONS - acknowledged <= killed, f"{TOLD}: more is stored than was cut off"
+    assert killed, "none of them was killed in time"
+
+
+async def test_each_candidate_is_decided_once_though_workers_are_killed(
+    db: Database, db_url: str
+) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - repeatable, no secret
+    await CandidateRepository(db).create_many(candidate(str(n)) for n in range(CANDIDATES))
+
+    def workers(batch: int) -> list[Racer]:
+        return [Racer(db_url, "decide", f"d{batch}-{n}", 0, 0) for n in range(4)]
+
+    decided: list[Any] = []
+    for batch in range(max(1, KILLS // 4)):
+        team = workers(batch)
+        await race(team, [chance.uniform(0.01, 0.4) for _ in team])
+        decided += [outcome[0] for worker in team for outcome in worker.outcomes]
+    team = workers(KILLS)
+    await race(team)
+    decided += [outcome[0] for worker in team for outcome in worker.outcomes]
+    assert len(decided) == len(set(decided)), TOLD
+    statuses = "SELECT DISTINCT status FROM polymarket_candidates"
+    assert [row[0] for row in await db.fetch(statuses)] == ["approved"], TOLD
+    trades = await db.fetch("SELECT candidate_id FROM paper_trades")
+    assert len(trades) == len({row[0] for row in trades}) == CANDIDATES, TOLD
