@@ -90,6 +90,7 @@ def _moment(number: int) -> str:
 
 _KINDS: tuple[tuple[Any, Kind], ...] = (
     (types.Text, Kind(_TEXTS, "text-{:05}".format, _WRONG_TEXT)),
+    (types.Indexed, Kind(_TEXTS, "text-{:05}".format, _WRONG_TEXT)),
     (types.Identifier, Kind(_TEXTS.filter(bool), "key-{:05}".format, ("", *_WRONG_TEXT))),
     (types.TimeText, Kind(_TIMES, _moment, _WRONG_TIME)),
     (types.StatedTime, Kind(_TIMES | st.dates().map(str), _moment, _WRONG_TIME)),
