@@ -20,7 +20,7 @@ from polymarket_bot.storage import (
     TransactionError,
     TriggerRepository,
 )
-from polymarket_bot.storage.repositories.trigger_locks import trigger_keys
+from polymarket_bot.storage.repositories.trigger_claims import trigger_keys
 from tests.makers import CONDITION, TOKEN, trigger
 
 FAR = 32_503_680_000

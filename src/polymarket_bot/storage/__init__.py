@@ -92,8 +92,8 @@ from polymarket_bot.storage.repositories.trade_repo import (
     TradeRepository,
     TradeWatermarkRepository,
 )
+from polymarket_bot.storage.repositories.trigger_claims import Claim
 from polymarket_bot.storage.repositories.trigger_repo import (
-    Claim,
     TriggerRepository,
     TriggerWatermarkRepository,
 )

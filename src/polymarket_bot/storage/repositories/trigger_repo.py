@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from polymarket_bot.storage.bulk import Batch
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
 from polymarket_bot.storage.repositories.base import BaseRepository
-from polymarket_bot.storage.repositories.trigger_locks import lock, trigger_keys
+from polymarket_bot.storage.repositories.trigger_claims import (
+    ENTER,
+    RELEASE,
+    STANDING,
+    Claim,
+    lock,
+    lock_batches,
+    trigger_keys,
+)
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
 from polymarket_bot.storage.sql import seconds, since
-from polymarket_bot.storage.statements import insert, select, select_list
+from polymarket_bot.storage.statements import select, select_list
 from polymarket_bot.storage.tables import FIRST_TRIGGERS, TRIGGER_WATERMARKS
 from polymarket_bot.storage.types import Threshold
 
@@ -39,25 +47,6 @@ SELECT EXISTS (
     WHERE condition_id = NULLIF($1, '') AND threshold = $2
 )
 """
-_ENTER = insert(
-    FIRST_TRIGGERS,
-    keep=True,
-    unless="given.condition_id <> '' AND EXISTS (SELECT 1 FROM polymarket_first_triggers AS other "
-    "WHERE other.condition_id = given.condition_id AND other.threshold = given.threshold)",
-)
-_STANDING = f"""
-SELECT {_COLUMNS} FROM (
-    (SELECT *, 1 AS key FROM polymarket_first_triggers WHERE token_id = $1 AND threshold = $3)
-    UNION ALL
-    (SELECT *, 2 FROM polymarket_first_triggers
-     WHERE condition_id = NULLIF($2, '') AND threshold = $3
-     ORDER BY {_SECONDS}, token_id LIMIT 1)
-) AS standing ORDER BY key LIMIT 1
-"""
-_RELEASE = """
-DELETE FROM polymarket_first_triggers
-WHERE token_id = $1 AND threshold = $2 AND condition_id IS NOT DISTINCT FROM $3 RETURNING 1
-"""
 _NEWEST = "trigger_timestamp DESC, token_id, polymarket_first_triggers.threshold"
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_first_triggers
@@ -69,24 +58,6 @@ UPDATE polymarket_first_triggers
 SET model_score = $3, model_version = COALESCE($4, model_version)
 WHERE token_id = $1 AND threshold = $2 RETURNING {_COLUMNS}
 """
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What became of a claim; true in a boolean context when it was won.
-
-    Attributes:
-        won: the trigger is stored, and the claimer's alone.
-        lost_by: the key that another one had: "token" or "condition"; None when it was won.
-        existing: the row that had it; None when it was won.
-    """
-
-    won: bool
-    lost_by: Literal["token", "condition"] | None = None
-    existing: PolymarketFirstTrigger | None = None
-
-    def __bool__(self) -> bool:
-        return self.won
 
 
 class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
@@ -132,17 +103,16 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
             LockTimeout: another one has held one of its keys for too long.
         """
         token, real = self._checked(token_id=token_id, threshold=threshold)
-        return await self._db.atomically(
-            partial(self._released, token, real), isolation="read_committed"
-        )
-
-    async def _released(self, token_id: str, threshold: float) -> bool:
-        by_key = select(self.table, self.table.key)
-        while row := await self._one(by_key, token_id, threshold, 1):
-            await lock(self._db, trigger_keys(token_id, row.condition_id, threshold))
-            if await self._db.fetch(_RELEASE, token_id, threshold, row.condition_id):
+        while row := await self._one(select(self.table, self.table.key), token, real, 1):
+            # Each time in a transaction of its own: locks of two conditions would be in no order.
+            release = partial(self._released, token, real, row.condition_id)
+            if await self._db.atomically(release, isolation="read_committed"):
                 return True
         return False
+
+    async def _released(self, token_id: str, threshold: float, condition_id: str | None) -> bool:
+        await lock(self._db, trigger_keys(token_id, condition_id, threshold))
+        return bool(await self._db.fetch(RELEASE, token_id, threshold, condition_id))
 
     async def create(self, trigger: PolymarketFirstTrigger) -> PolymarketFirstTrigger:
         """Store a trigger as `claim` does, and return it, or the row that it lost to.
@@ -172,10 +142,35 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
 
         async def enter() -> tuple[PolymarketFirstTrigger, bool]:
             await lock(self._db, keys)
-            standing = partial(self._one, _STANDING, token, condition, threshold)
-            return await self._enter(_ENTER, row, standing, repeatable=False)
+            standing = partial(self._one, STANDING, token, condition, threshold)
+            return await self._enter(ENTER, row, standing, repeatable=False)
 
         return await self._db.atomically(enter, isolation="read_committed")
+
+    async def create_many(self, models: Iterable[PolymarketFirstTrigger]) -> int:
+        """Store triggers, all or none; see `BaseRepository.create_many`. One batch at a time."""
+        return await self._alone(super().create_many, models)
+
+    async def update_many(self, models: Iterable[PolymarketFirstTrigger]) -> int:
+        """Replace triggers, all or none; see `BaseRepository.update_many`. One batch at a time."""
+        return await self._alone(super().update_many, models)
+
+    async def upsert_many(self, models: Iterable[PolymarketFirstTrigger]) -> int:
+        """Store or replace triggers; see `BaseRepository.upsert_many`. One batch at a time."""
+        return await self._alone(super().upsert_many, models)
+
+    async def _alone(
+        self,
+        write: Callable[[Iterable[PolymarketFirstTrigger]], Awaitable[int]],
+        models: Iterable[PolymarketFirstTrigger],
+    ) -> int:
+        batch = [*self.table.each(models)]
+
+        async def store() -> int:
+            await lock_batches(self._db)
+            return await write(batch)
+
+        return await self._db.atomically(store)
 
     async def has_triggered(self, token_id: str, threshold: Threshold) -> bool:
         """Tell whether the token has triggered at `threshold`."""

@@ -1,4 +1,4 @@
-"""The locks by which one of all who claim a trigger wins.
+"""How one of all who claim a trigger wins.
 
 Both keys of a trigger, (token, threshold) and (condition, threshold), are advisory locks of the
 transaction, taken in one order by everybody. They are taken by a statement of their own: only the
@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Literal
 
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import TransactionError
+from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger
+from polymarket_bot.storage.sql import seconds
+from polymarket_bot.storage.statements import insert, select_list
+from polymarket_bot.storage.tables import FIRST_TRIGGERS
 from polymarket_bot.storage.types import as_real
 
 _REAL = struct.Struct("!f")
@@ -22,6 +28,50 @@ _LOCK = """
 SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(key)
 FROM unnest($1::bigint[]) AS key
 """
+_LOCK_BATCHES = "SELECT pg_advisory_xact_lock($1)"
+
+ENTER = insert(
+    FIRST_TRIGGERS,
+    keep=True,
+    unless="given.condition_id <> '' AND EXISTS (SELECT 1 FROM polymarket_first_triggers AS other "
+    "WHERE other.condition_id = given.condition_id AND other.threshold = given.threshold)",
+)
+"""Stores a trigger, unless its token or its condition has triggered."""
+
+STANDING = f"""
+SELECT {select_list(FIRST_TRIGGERS)} FROM (
+    (SELECT *, 1 AS key FROM polymarket_first_triggers WHERE token_id = $1 AND threshold = $3)
+    UNION ALL
+    (SELECT *, 2 FROM polymarket_first_triggers
+     WHERE condition_id = NULLIF($2, '') AND threshold = $3
+     ORDER BY {seconds("trigger_timestamp")}, token_id LIMIT 1)
+) AS standing ORDER BY key LIMIT 1
+"""
+"""The row of a token, a condition and a threshold: that of the token before others."""
+
+RELEASE = """
+DELETE FROM polymarket_first_triggers
+WHERE token_id = $1 AND threshold = $2 AND condition_id IS NOT DISTINCT FROM $3 RETURNING 1
+"""
+"""Deletes the row of a token and a threshold, unless its condition is another one now."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What became of a claim; true in a boolean context when it was won.
+
+    Attributes:
+        won: the trigger is stored, and the claimer's alone.
+        lost_by: the key that another one had: "token" or "condition"; None when it was won.
+        existing: the row that had it; None when it was won.
+    """
+
+    won: bool
+    lost_by: Literal["token", "condition"] | None = None
+    existing: PolymarketFirstTrigger | None = None
+
+    def __bool__(self) -> bool:
+        return self.won
 
 
 def trigger_keys(token_id: str, condition_id: str | None, threshold: float) -> list[int]:
@@ -40,6 +90,15 @@ def _number(name: str, real: bytes) -> int:
     digest = blake2b(text, digest_size=_KEY.size, person=b"first trigger")
     number: int = _KEY.unpack(digest.digest())[0]
     return number
+
+
+async def lock_batches(db: Executor) -> None:
+    """Keep other batches of triggers out until the transaction ends.
+
+    Two that bring each other's conditions in another order would deadlock in a unique index over
+    the condition, which an operator may have added.
+    """
+    await db.execute(_LOCK_BATCHES, _number("batches", b""))
 
 
 async def lock(db: Executor, keys: Sequence[int]) -> None:
