@@ -36,9 +36,11 @@ bench: $(READY)  ## Measure the package against the bare driver
 
 torture: $(READY)  ## Run the fault tests with their full counts
 	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} TORTURE_CANCELLATIONS=$${TORTURE_CANCELLATIONS:-20000} \
-	    TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-10000} \
+	    TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-10000} TORTURE_CLAIMS=$${TORTURE_CLAIMS:-1000} \
+	    TORTURE_KILLS=$${TORTURE_KILLS:-300} TORTURE_CANDIDATES=$${TORTURE_CANDIDATES:-5000} \
+	    TORTURE_MIXTURE=$${TORTURE_MIXTURE:-600} \
 	    $(BIN)/python -m pytest tests/embedded tests/faults tests/test_leases.py \
-	    tests/test_migration_kill.py
+	    tests/test_migration_kill.py tests/test_claim_races.py tests/test_claim_mixture.py
 	TORTURE_EXAMPLES=$${TORTURE_EXAMPLES:-5000} $(BIN)/python -m pytest \
 	    $$(grep -l 'given(' tests/test_*.py)
 

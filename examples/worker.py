@@ -67,13 +67,10 @@ class Worker:
             return bool(new)
 
     async def look_at_trade(self, trade: PolymarketTrade) -> None:
-        """Trigger where neither the token nor its condition has before."""
+        """Trigger where neither the token nor its condition has before, in any worker."""
         if trade.token_id is None or trade.price is None or trade.price < THRESHOLD:
             return
-        if await self.triggers.should_trigger(
-            token_id=trade.token_id, condition_id=trade.condition_id, threshold=float(THRESHOLD)
-        ):
-            await self.triggers.create(first_trigger(trade))
+        if await self.triggers.claim(first_trigger(trade)):
             print(f"trigger: {trade.outcome} of {trade.condition_id[:10]} at {trade.price}")
 
 

@@ -25,7 +25,9 @@ from polymarket_bot.storage import (
     TradeApprovalRepository,
     TradeWatchlistRepository,
     TradeWatermarkRepository,
+    TriggerRepository,
 )
+from tests.makers import trigger
 from tests.small_rows import alert, approval, candidate, exit_event, order, position, watched
 
 from .proxy import Action, Proxy, Trigger
@@ -86,6 +88,23 @@ async def test_a_position_is_closed_or_resolved_once(db: Database, proxy: Proxy)
             assert await positions.get_by_id(id_) == ended
             assert await positions.close(id_, "0.1") is None
             assert await positions.resolve(id_, "NO", 0) is None
+
+
+async def test_a_claim_that_was_cut_off_is_won_once_and_loses_to_no_other(
+    db: Database, proxy: Proxy
+) -> None:
+    triggers = TriggerRepository(db)
+    for number, cut in enumerate(every_cut(proxy)):
+        mine = trigger(f"token{number}", condition_id=f"condition{number}")
+        cut()
+        claim = await triggers.claim(mine)
+        assert claim, claim
+        assert await triggers.get_by_token_threshold(mine.token_id, 0.95) == mine
+        rival = await triggers.claim(trigger("rival", condition_id=f"condition{number}"))
+        assert (rival.lost_by, rival.existing) == ("condition", mine)
+        cut()
+        assert await triggers.release(mine.token_id, 0.95) in (True, False)
+        assert not await triggers.has_triggered(mine.token_id, 0.95)
 
 
 async def test_an_approval_is_consumed_once(db: Database, proxy: Proxy) -> None:

@@ -98,16 +98,10 @@ class Replay:
 
     async def _trigger(self, trade: PolymarketTrade) -> None:
         """Record the first time that the token, or another of its condition, is so dear."""
-        token, condition, price = (
-            trade.token_id or "",
-            trade.condition_id,
-            trade.price or Decimal(0),
-        )
+        price = trade.price or Decimal(0)
         for threshold in THRESHOLDS:
-            if price < Decimal(str(threshold)):
-                continue
-            if await self._triggers.should_trigger(token, condition, threshold):
-                await self._triggers.create(_first_trigger(trade, threshold))
+            if price >= Decimal(str(threshold)):
+                await self._triggers.claim(_first_trigger(trade, threshold))
 
 
 async def run_demo(
