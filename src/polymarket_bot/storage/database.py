@@ -66,7 +66,8 @@ class Database(Executor):
             ServerUnavailable: no connection could be opened; `AccessRefused` where the server
                 refused the user, the password or the database, `TlsRefused` where TLS failed.
             PoolerUndeclared: a pooler is in between, and `pooler` does not say so.
-            SchemaDrift: `verify_schema` is set, and the schema is not as it should be.
+            SchemaDrift: `verify_schema` is set, and the schema is not as it should be; and, with
+                `migrate_on_start`, what `migrate` raises.
         """
         async with self._changing:
             if self._leases is None:
