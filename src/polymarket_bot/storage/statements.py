@@ -103,9 +103,8 @@ def insert(table: Table[Any], *, keep: bool = False, unless: str = "") -> str:
 
     `unless` is a condition in SQL on `given` under which nothing is inserted.
     """
-    conflict = " ON CONFLICT DO NOTHING" if keep else ""
     write = _insert(table, _row(table, table.written), unless)
-    return f"{write}{conflict} {_returning(table)}"
+    return f"{write}{' ON CONFLICT DO NOTHING' if keep else ''} {_returning(table)}"
 
 
 @cache
@@ -247,10 +246,7 @@ def _update(table: Table[Any], rows: str) -> str:
 
 def _counted(write: str, before: str = "") -> str:
     """Return one row: how many rows were written, and the clock that judged their times."""
-    first = f"{before}, " if before else ""
-    return (
-        f"WITH {first}written AS ({write}) SELECT count(*) AS stored, {NOW} AS clock FROM written"
-    )
+    return f"WITH {before}{', ' if before else ''}written AS ({write}) SELECT count(*) AS stored, {NOW} AS clock FROM written"
 
 
 def _returning(table: Table[Any]) -> str:

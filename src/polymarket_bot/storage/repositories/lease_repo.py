@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from polymarket_bot.storage.models.ops import Lease
 from polymarket_bot.storage.repositories.arguments import span
-from polymarket_bot.storage.repositories.base import KeyedRepository
+from polymarket_bot.storage.repositories.keyed import KeyedRepository
 from polymarket_bot.storage.statements import relation, select_list
 from polymarket_bot.storage.tables import LEASES
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from polymarket_bot.storage import bulk
 from polymarket_bot.storage.clock import parse_time, utc_text
 from polymarket_bot.storage.errors import FutureTime, InvalidInput
-from polymarket_bot.storage.repositories.base import KeyedRepository
+from polymarket_bot.storage.repositories.keyed import KeyedRepository
 from polymarket_bot.storage.sql import NOW, NOW_TEXT, instant
 from polymarket_bot.storage.statements import relation, select, select_list
 from polymarket_bot.storage.table import M, Table
