@@ -246,7 +246,9 @@ def _update(table: Table[Any], rows: str) -> str:
 
 def _counted(write: str, before: str = "") -> str:
     """Return one row: how many rows were written, and the clock that judged their times."""
-    return f"WITH {before}{', ' if before else ''}written AS ({write}) SELECT count(*) AS stored, {NOW} AS clock FROM written"
+    first = f"{before}, " if before else ""
+    counted = f"SELECT count(*) AS stored, {NOW} AS clock FROM written"
+    return f"WITH {first}written AS ({write}) {counted}"
 
 
 def _returning(table: Table[Any]) -> str:
