@@ -1,8 +1,8 @@
 """Repetitive SQL, generated once from a `Table`. Identifiers never come from a caller.
 
 A write gives its rows as `given`, one row of arguments or one array a column, and calls the row
-that is there `stored`. Where a table has columns in Unix seconds, its last argument is the time that
-the database's clock must have reached (the latest given one, less the skew), or it stores nothing.
+that is there `stored`. Where a table has columns in Unix seconds, its last argument is what the
+database's clock must have reached (the latest given time less the skew), or it stores nothing.
 """
 
 from __future__ import annotations
