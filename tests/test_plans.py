@@ -177,8 +177,12 @@ def of_triggers(db: Executor) -> Iterator[Case]:
     yield Case("get_recent", by_time, triggers.get_recent(NOW - 3600))
     yield Case("get_recent, of a threshold", by_time, triggers.get_recent(NOW - 3600, 0.95), 400)
     yield Case("get_recent, none", by_time, negated(triggers.get_recent(NOW + DAY)))
-    yield Case("create", "", triggers.create(trigger()))
-    yield Case("create, stored already", key, triggers.create(trigger(BUSY_TOKEN, threshold=0.9)))
+    known = trigger(BUSY_TOKEN, threshold=0.9)
+    yield Case("create", by_condition, triggers.create(trigger()))
+    yield Case("create, stored already", both, triggers.create(known))
+    yield Case("claim", by_condition, triggers.claim(trigger("another")))
+    yield Case("claim, lost", both, negated(triggers.claim(known)))
+    yield Case("release", key, triggers.release(BUSY_TOKEN, 0.9))
 
 
 def of_candidates(db: Executor) -> Iterator[Case]:
