@@ -10,7 +10,7 @@ from polymarket_bot.storage import Database, seed_files
 from polymarket_bot.storage.embedded.binaries import binaries_for
 from tests.programs import in_thread
 
-# pg_dump's own token, and a number that PostgreSQL 15 of Debian gives columns with a default.
+# pg_dump's own token, and a number that Debian's PostgreSQL 15 gives each column.
 _RANDOM = re.compile(
     r"^\\(un)?restrict .*$|^ALTER TABLE ONLY .* SET \(pg_attver=\d+\);$", re.MULTILINE
 )
