@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import os
@@ -22,7 +21,6 @@ from polymarket_bot.storage import (
     TransactionError,
     seed_files,
 )
-from tests.commands import eventually
 from tests.schemas import dump, load, spoil
 
 NAMES = [file.name for file in seed_files()]
@@ -275,19 +273,3 @@ async def test_who_has_nothing_to_do_needs_no_right(db: Database, db_url: str) -
             assert (await other.migrate()).steps == ()
     finally:
         await db.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
-
-
-async def test_a_migration_that_is_cancelled_is_cancelled_on_the_server(db: Database) -> None:
-    await db.migrate(1)
-    async with db.connection() as other:
-        await other.execute("BEGIN; INSERT INTO trade_watermarks VALUES ('c', 1, 'then')")
-        await other.execute("INSERT INTO polymarket_trades VALUES ('c', 't')")
-        running = asyncio.create_task(db.migrate())
-        await eventually(db, "SELECT count(*) FROM pg_stat_progress_create_index")
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        await eventually(db, "SELECT NOT EXISTS (SELECT FROM pg_stat_progress_create_index)")
-        await other.execute("ROLLBACK")
-    assert (await db.migrate(timeout=0)).after == NEWEST
-    assert list(await db.check_schema()) == []

@@ -225,15 +225,19 @@ class _Migration:
 
     async def _apply(self, seed: Seed, began: float) -> None:
         """Run a file and record it, in one transaction unless it says otherwise."""
-        for name in await self._db.fetch(_INVALID, seed.up.indexes):
-            _log.warning("index %s is invalid, left by a build that was interrupted", *name)
-            await self._db.execute(f"DROP INDEX CONCURRENTLY {name[0]}", timeout=_LIMIT)
+        await self._drop_invalid(seed.up)
         async with await self._scope(seed.up):
             await self._execute(seed.up)
             report = await self._compared(seed.version)
             if not report.ok:
                 raise SchemaDrift(report)
             await ledger.record(self._db, seed, time.monotonic() - began)
+
+    async def _drop_invalid(self, script: Script) -> None:
+        await self._db.execute("SET lock_timeout = 0")  # it waits for writers, as a build does
+        for (name,) in await self._db.fetch(_INVALID, script.indexes):
+            _log.warning("index %s is invalid, left by a build that was interrupted", name)
+            await self._db.execute(f"DROP INDEX CONCURRENTLY {name}", timeout=_LIMIT)
 
     async def _revert(self, seed: Seed) -> None:
         assert seed.down is not None, "refused before"  # noqa: S101
