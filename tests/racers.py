@@ -1,4 +1,4 @@
-"""A worker that races for triggers or candidates; run as a process: `python -m tests.racers`."""
+"""A worker that races others for rows; run as a process: `python -m tests.racers`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from polymarket_bot.storage import (
@@ -16,6 +16,8 @@ from polymarket_bot.storage import (
     PaperTrade,
     PaperTradeRepository,
     PolymarketFirstTrigger,
+    PositionRepository,
+    TradeApprovalRepository,
     TriggerRepository,
 )
 
@@ -77,14 +79,52 @@ def _paper_trade(candidate_id: int, name: str) -> PaperTrade:
     )
 
 
-KINDS = {"claim": claims, "old": old_pairs, "decide": decisions}
+async def close(db: Database, name: str, number: int) -> bool:
+    """Close a position by a number; ids begin at 1."""
+    closed = await PositionRepository(db).close(number + 1, "0.8", exit_order_id=name)
+    return closed is not None and closed.exit_order_id == name
+
+
+async def resolve(db: Database, name: str, number: int) -> bool:
+    """Resolve a position by a number; ids begin at 1."""
+    resolved = await PositionRepository(db).resolve(number + 1, name, 1)
+    return resolved is not None and resolved.resolution == name
+
+
+async def consume(db: Database, _: str, number: int) -> bool:
+    """Consume the approval of the token that is the number."""
+    return await TradeApprovalRepository(db).consume(str(number), "0.9") is not None
+
+
+Kind = Callable[[Database, str, list[int]], AsyncIterator[list[Any]]]
+
+
+def together(one: Callable[[Database, str, int], Awaitable[bool]]) -> Kind:
+    """Return what goes for all rows at once, and yields what was won of each."""
+
+    async def race(db: Database, name: str, order: list[int]) -> AsyncIterator[list[Any]]:
+        won = await asyncio.gather(*(one(db, name, number) for number in order))
+        for number, is_won in zip(order, won, strict=True):
+            yield [number, is_won]
+
+    return race
+
+
+KINDS: dict[str, Kind] = {
+    "claim": claims,
+    "old": old_pairs,
+    "decide": decisions,
+    "close": together(close),
+    "resolve": together(resolve),
+    "consume": together(consume),
+}
 
 
 async def main(url: str, kind: str, name: str, count: str, seed: str, pooler: str = "") -> None:
     """Race when a line arrives; print one line of JSON for each outcome, as it comes."""
     order = list(range(int(count)))
     random.Random(seed).shuffle(order)  # noqa: S311 - repeatable, no secret
-    config = DatabaseConfig(url=url, pooler=pooler or None, max_connections=2, lock_timeout=30)
+    config = DatabaseConfig(url=url, pooler=pooler or None, max_connections=4, lock_timeout=30)
     async with Database(config) as db:
         print("ready", flush=True)  # noqa: T201 - to the test
         await asyncio.to_thread(sys.stdin.readline)

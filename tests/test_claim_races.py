@@ -18,6 +18,7 @@ from tests.small_rows import candidate
 CONDITIONS = int(os.environ.get("TORTURE_CLAIMS") or 60)
 KILLS = int(os.environ.get("TORTURE_KILLS") or 12)
 CANDIDATES = int(os.environ.get("TORTURE_CANDIDATES") or 300)
+UNDER_FIRE = KILLS * 25  # conditions, so that some are free until the last is killed
 PROCESSES = 8
 TOLD = f"TORTURE_SEED={SEED}"
 UNIQUE = """
@@ -27,9 +28,9 @@ WHERE condition_id <> ''
 ROWS = "SELECT condition_id, token_id, model_version FROM polymarket_first_triggers"
 
 
-def racers(url: str, kinds: list[str], *pooler: str) -> list[Racer]:
+def racers(url: str, kinds: list[str], *pooler: str, conditions: int = CONDITIONS) -> list[Racer]:
     return [
-        Racer(url, kind, f"{kind}{place}", CONDITIONS * TOKENS, SEED + place, *pooler)
+        Racer(url, kind, f"{kind}{place}", conditions * TOKENS, SEED + place, *pooler)
         for place, kind in enumerate(kinds)
     ]
 
@@ -94,21 +95,22 @@ async def test_no_claim_is_lost_or_won_twice_when_claimers_are_killed(
     chance = random.Random(SEED)  # noqa: S311 - repeatable, no secret
     known: list[Racer] = []
     for _ in range(max(1, KILLS // 4)):
-        workers = racers(db_url, ["claim"] * 4)
-        for place, worker in enumerate(workers):
-            worker.name = worker.arguments[2] = f"claim{len(known) + place}"
+        workers = racers(db_url, ["claim"] * 4, conditions=UNDER_FIRE)
+        for worker in workers:
+            worker.name = worker.arguments[2] = f"claim{len(known)}"
+            worker.arguments[4] = str(SEED + len(known))
+            known.append(worker)
         await race(workers, [chance.uniform(0.001, 0.2) for _ in workers])
-        known += workers
-    (last,) = racers(db_url, ["claim"])
+    (last,) = racers(db_url, ["claim"], conditions=UNDER_FIRE)
     last.name = last.arguments[2] = "last"
     await race([last])
     rows = await stored(db)
-    assert len(rows) == CONDITIONS, TOLD
+    assert len(rows) == UNDER_FIRE, TOLD
     acknowledged = sum(hold_to(rows, worker) for worker in [*known, last])
-    assert acknowledged <= CONDITIONS, TOLD
+    assert acknowledged <= UNDER_FIRE, TOLD
     killed = Counter(worker.status for worker in known)[-9]
-    assert CONDITIONS - acknowledged <= killed, f"{TOLD}: more is stored than was cut off"
-    assert killed, "none of them was killed in time"
+    assert UNDER_FIRE - acknowledged <= killed, f"{TOLD}: more is stored than was cut off"
+    assert killed > len(known) // 2, "too few were killed in time"
 
 
 async def test_each_candidate_is_decided_once_though_workers_are_killed(

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from asyncio.subprocess import PIPE, Process
 from decimal import Decimal
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
 from polymarket_bot.storage import Database, Position, PositionRepository, TradeApprovalRepository
+from tests.racing import SEED, Racer, race
 from tests.small_rows import approval, position
 
-RACER = Path(__file__).with_name("racer.py")
 ROUNDS = 40
+ROWS = range(ROUNDS)
 
 
 @pytest.fixture
@@ -109,45 +106,33 @@ async def test_of_a_hundred_callers_one_consumes_an_approval(db: Database) -> No
     assert winner.status == "executed"
 
 
-async def start(url: str, what: str, name: str) -> Process:
-    """Start a racing process and wait until it is ready."""
-    command = (sys.executable, "-m", "tests.racer", url, what, name, str(ROUNDS))
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, cwd=RACER.parents[1]
-    )
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
-    return process
-
-
-async def race(url: str, *racers: tuple[str, str]) -> dict[str, list[int]]:
-    """Let processes race for all rounds, and return which of them each has won."""
-    processes = await asyncio.gather(*(start(url, what, name) for what, name in racers))
-    finished = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
-    assert [process.returncode for process in processes] == [0] * len(racers)
-    return {
-        name: json.loads(output) for (_, name), (output, _) in zip(racers, finished, strict=True)
-    }
+async def winners(url: str, *kinds: str) -> dict[str, list[int]]:
+    """Let processes race for all rows, and return which of them each has won."""
+    racers = [Racer(url, kind, f"racer {n}", ROUNDS, SEED + n) for n, kind in enumerate(kinds)]
+    await race(racers)
+    assert [racer.status for racer in racers] == [0] * len(racers)
+    assert {len(racer.outcomes) for racer in racers} == {ROUNDS}
+    return {racer.name: [row for row, is_won in racer.outcomes if is_won] for racer in racers}
 
 
 async def test_of_several_processes_one_closes_or_resolves_each_position(
     db_url: str, positions: PositionRepository
 ) -> None:
-    assert await opened(positions, ROUNDS) == list(range(1, ROUNDS + 1))
-    racers = [("close", "a"), ("close", "b"), ("resolve", "c"), ("resolve", "d")]
-    won = await race(db_url, *racers)
-    assert sorted(chain(*won.values())) == list(range(1, ROUNDS + 1))
-    for what, name in racers:
-        for id_ in won[name]:
-            row = await positions.get_by_id(id_)
+    assert await opened(positions, ROUNDS) == [row + 1 for row in ROWS]
+    won = await winners(db_url, "close", "close", "resolve", "resolve")
+    assert sorted(chain(*won.values())) == list(ROWS)
+    for name, numbers in won.items():
+        for number in numbers:
+            row = await positions.get_by_id(number + 1)
             assert row is not None
-            assert (row.exit_order_id if what == "close" else row.resolution) == name
-            assert row.status == f"{what}d"
+            closed = name in {"racer 0", "racer 1"}
+            assert (row.exit_order_id if closed else row.resolution) == name
+            assert row.status == ("closed" if closed else "resolved")
 
 
 async def test_of_several_processes_one_consumes_each_approval(db: Database, db_url: str) -> None:
     approvals = TradeApprovalRepository(db)
-    await approvals.create_many(approval(str(n)) for n in range(1, ROUNDS + 1))
-    won = await race(db_url, *(("consume", name) for name in "abcd"))
-    assert sorted(chain(*won.values())) == list(range(1, ROUNDS + 1))
+    await approvals.create_many(approval(str(n)) for n in ROWS)
+    won = await winners(db_url, *["consume"] * 4)
+    assert sorted(chain(*won.values())) == list(ROWS)
     assert {row.status for row in await approvals.get_all()} == {"executed"}
