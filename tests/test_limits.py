@@ -78,6 +78,41 @@ async def test_a_block_that_ends_idle_for_too_long_is_not_stored_and_says_so(
     assert await TradeWatermarkRepository(hasty).get_timestamp("c") == 0
 
 
+@pytest.mark.parametrize("where", ["in the block", "in a savepoint"])
+async def test_a_block_whose_body_waits_for_ever_is_ended(hasty: Database, where: str) -> None:
+    with pytest.raises(IdleTransactionTimeout, match="no statement for more than 0.2 s") as caught:
+        async with hasty.transaction():
+            await TradeWatermarkRepository(hasty).update("c", 5)
+            if where == "in the block":
+                await asyncio.Event().wait()
+            async with hasty.transaction():
+                await asyncio.Event().wait()
+    assert caught.value.outcome is Outcome.ROLLED_BACK
+    assert await TradeWatermarkRepository(hasty).get_timestamp("c") == 0
+    assert hasty.stats().holders == ()
+
+
+async def test_a_long_statement_on_a_block_s_own_connection_is_not_idleness(db_url: str) -> None:
+    config = DatabaseConfig(url=db_url, idle_in_transaction_timeout=0.2)
+    async with Database(config) as hasty, hasty.transaction() as connection:
+        assert await connection.fetchval("SELECT 5 FROM pg_sleep(1)") == 5
+        assert await hasty.fetchval("SELECT 6 FROM pg_sleep(1)") == 6
+
+
+async def test_what_has_idled_for_too_long_is_not_run_again(hasty: Database) -> None:
+    runs = 0
+
+    async def idle() -> None:
+        nonlocal runs
+        runs += 1
+        await hasty.fetchval("SELECT 1")
+        await asyncio.sleep(0.5)
+
+    with pytest.raises(IdleTransactionTimeout):
+        await hasty.run_in_transaction(idle)
+    assert runs == 1
+
+
 async def test_run_in_transaction_runs_again_what_met_another_transaction(db: Database) -> None:
     await db.execute("CREATE TABLE counter (n int)")
     await db.execute("INSERT INTO counter VALUES (0)")

@@ -62,11 +62,12 @@ class Runner:
             ConnectionLost: nothing of the block is stored.
         """
         async with scope.use() as connection:
-            idle = time.monotonic() - scope.active
+            idle = time.monotonic() - scope.pulse.active
             if self._takes_longer(statement):
                 await self._allow(connection, "SET LOCAL", statement)
             try:
-                return await self._ask(connection, statement)
+                with scope.pulse.beat():
+                    return await self._ask(connection, statement)
             except ConnectionLost as lost:
                 cause = lost.__cause__ or lost
                 limit = self._config.idle_in_transaction_timeout

@@ -18,12 +18,46 @@ from polymarket_bot.storage.errors import (
     TransactionError,
 )
 
+_GRACE = 0.5
+"""How many seconds the server has to end an idle transaction first."""
+
+
+class Pulse:
+    """When a transaction ran its last statement, savepoints' included.
+
+    Attributes:
+        active: when one last ended, by the monotonic clock.
+        running: whether one is running.
+        lent: the user had the connection in hands, and may be running one on it.
+    """
+
+    def __init__(self) -> None:
+        self.active = time.monotonic()
+        self.running = False
+        self.lent = False
+
+    @contextmanager
+    def beat(self) -> Iterator[None]:
+        """Note that a statement runs meanwhile."""
+        self.running = True
+        try:
+            yield
+        finally:
+            self.running = False
+            self.active = time.monotonic()
+
+    @property
+    def idle(self) -> float:
+        """For how many seconds it has surely run none."""
+        return 0 if self.running or self.lent else time.monotonic() - self.active
+
 
 class Lent:
     """A block's connection in the user's hands: notes that it was touched, ends with its block."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, pulse: Pulse) -> None:
         self._connection = connection
+        self._pulse = pulse
         self._touched = False
         self._ended = False
 
@@ -33,7 +67,7 @@ class Lent:
                 "this connection belonged to a transaction block that has ended",
                 remedy="use it inside the block only",
             )
-        self._touched = True
+        self._touched = self._pulse.lent = True
         return getattr(self._connection, name)
 
 
@@ -41,14 +75,14 @@ class Scope:
     """One open block: its connection, and a lock by which statements run one after another.
 
     Attributes:
-        active: when a statement last ended, by the monotonic clock.
+        pulse: of its transaction.
     """
 
-    def __init__(self, connection: Connection, limit: float) -> None:
+    def __init__(self, connection: Connection, limit: float, pulse: Pulse) -> None:
         self.connection = connection
         self._limit = limit
-        self.lent = Lent(connection)
-        self.active = time.monotonic()
+        self.pulse = pulse
+        self.lent = Lent(connection, pulse)
         self._lock = asyncio.Lock()
         self._open = True
 
@@ -70,10 +104,7 @@ class Scope:
                     "this task was started inside a transaction block that has ended",
                     remedy="await it inside the block, or start it inside `db.detached()`",
                 )
-            try:
-                yield self.connection
-            finally:
-                self.active = time.monotonic()
+            yield self.connection
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -128,15 +159,16 @@ async def scope_of(
     block: AbstractAsyncContextManager[Connection],
     limit: float,
     *,
+    pulse: Pulse | None = None,
     joined: bool = True,
 ) -> AsyncIterator[Scope]:
     """Make this task's calls on `database`, and those of tasks started inside, part of `block`.
 
-    A task waits for the others at most `limit` seconds. Without `joined`, only what is run on the
-    block's connection itself is part of it.
+    A task waits for the others at most `limit` seconds. A savepoint has the pulse of its
+    transaction. Without `joined`, only what is run on the block's connection itself is part of it.
     """
     async with block as connection:
-        scope, outer = Scope(connection, limit), _scopes.get()
+        scope, outer = Scope(connection, limit, pulse or Pulse()), _scopes.get()
         if joined:
             _scopes.set({**outer, database: scope})
         try:
@@ -156,6 +188,38 @@ def no_scope(database: object) -> Iterator[None]:
         yield
     finally:
         _scopes.set(outer)
+
+
+@asynccontextmanager
+async def ended_when_idle(pulse: Pulse, limit: float) -> AsyncIterator[None]:
+    """Cancel a body whose transaction idles for longer than the server lets it.
+
+    Raises:
+        IdleTransactionTimeout: it did.
+    """
+    loop, ending = asyncio.get_running_loop(), asyncio.timeout(None)
+    timer: asyncio.TimerHandle
+
+    def look() -> None:
+        nonlocal timer
+        left = limit + _GRACE - pulse.idle
+        if left > 0:
+            timer = loop.call_later(left, look)
+        else:
+            ending.reschedule(loop.time())
+
+    timer = loop.call_later(limit + _GRACE, look)
+    try:
+        async with ending:
+            try:
+                yield
+            finally:
+                timer.cancel()
+    except TimeoutError:
+        if not ending.expired():
+            raise
+        cause = TimeoutError(f"no statement for more than {limit:g} s")
+        raise IdleTransactionTimeout(cause, Outcome.ROLLED_BACK) from cause
 
 
 def as_connection(lent: Lent) -> Connection:

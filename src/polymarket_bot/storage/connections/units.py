@@ -24,6 +24,7 @@ from polymarket_bot.storage.connections.retries import pauses
 from polymarket_bot.storage.connections.transactions import (
     Scope,
     current_scope,
+    ended_when_idle,
     named,
     no_scope,
     scope_of,
@@ -31,6 +32,7 @@ from polymarket_bot.storage.connections.transactions import (
 from polymarket_bot.storage.errors import (
     Conflict,
     ConnectionLost,
+    IdleTransactionTimeout,
     InvalidInput,
     Outcome,
     TransactionError,
@@ -66,7 +68,7 @@ def open_block(
             "isolation, readonly or deferrable of its own",
             remedy="give them to the outermost block",
         )
-    return scope_of(db, _savepoint(outer), config.command_timeout)
+    return scope_of(db, _savepoint(outer), config.command_timeout, pulse=outer.pulse)
 
 
 @asynccontextmanager
@@ -96,13 +98,16 @@ async def outermost_block(
             deferrable=deferrable,
             lookup=lookup,
         )
-        scope = None
+        scope, limit = None, config.idle_in_transaction_timeout
         try:
-            async with scope_of(db, block, config.command_timeout, joined=joined) as scope:
+            async with (
+                scope_of(db, block, config.command_timeout, joined=joined) as scope,
+                ended_when_idle(scope.pulse, limit),
+            ):
                 yield scope
         except ConnectionLost as lost:
-            idle = time.monotonic() - scope.active if scope else 0
-            raise named(lost, idle, config.idle_in_transaction_timeout) from lost.__cause__
+            idle = time.monotonic() - scope.pulse.active if scope else 0
+            raise named(lost, idle, limit) from lost.__cause__
         lease.changed = scope.touched
 
 
@@ -135,6 +140,8 @@ async def repeated_block(
         except Conflict:
             if pause is None:
                 raise
+        except IdleTransactionTimeout:
+            raise  # it would idle again
         except ConnectionLost as lost:
             if lost.outcome is not Outcome.COMMITTED and (
                 pause is None or lost.outcome is Outcome.UNKNOWN
