@@ -18,7 +18,8 @@ SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**
 class Racer:
     """One worker: what it has reported is what it has had an acknowledgement for."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, module: str = "tests.racers") -> None:
+        self.module = module
         self.arguments = [str(argument) for argument in arguments]
         self.name = self.arguments[2]
         self.outcomes: list[list[Any]] = []
@@ -27,7 +28,7 @@ class Racer:
     async def start(self) -> None:
         """Start the process and wait until it is connected."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.racers", *self.arguments),
+            *(sys.executable, "-m", self.module, *self.arguments),
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -49,6 +50,11 @@ class Racer:
         self.status = await self._process.wait()
         if killer is not None:
             killer.cancel()
+
+    def stop(self) -> None:
+        """Close its standard input: a worker that goes on until it is told ends its work."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def _kill(self) -> None:
         if self._process.returncode is None:

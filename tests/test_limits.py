@@ -80,7 +80,7 @@ async def test_a_block_that_ends_idle_for_too_long_is_not_stored_and_says_so(
 
 @pytest.mark.parametrize("where", ["in the block", "in a savepoint"])
 async def test_a_block_whose_body_waits_for_ever_is_ended(hasty: Database, where: str) -> None:
-    with pytest.raises(IdleTransactionTimeout, match="no statement for more than 0.2 s") as caught:
+    with pytest.raises(IdleTransactionTimeout, match="no statement for more") as caught:
         async with hasty.transaction():
             await TradeWatermarkRepository(hasty).update("c", 5)
             if where == "in the block":

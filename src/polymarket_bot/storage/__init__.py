@@ -88,6 +88,7 @@ from polymarket_bot.storage.repositories.position_repo import (
     ExitEventRepository,
     PositionRepository,
 )
+from polymarket_bot.storage.repositories.processing import ProcessReport
 from polymarket_bot.storage.repositories.trade_repo import (
     TradeRepository,
     TradeWatermarkRepository,
@@ -165,6 +166,7 @@ __all__ = [
     "PoolerUndeclared",
     "Position",
     "PositionRepository",
+    "ProcessReport",
     "QueryError",
     "QueryEvent",
     "ReadOnlyServer",

@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from polymarket_bot.storage.clock import parse_time
 from polymarket_bot.storage.errors import InvalidInput, InvalidValue
+
+T = TypeVar("T")
 
 _LIMIT = 2**63 - 1
 _OUT_OF_RANGE = "22003"
@@ -28,6 +31,28 @@ def whole_number(name: str, value: object) -> int:
     return value
 
 
+def positive_number(name: str, value: object) -> int:
+    """Check a limit that lets at least one through.
+
+    Raises:
+        InvalidInput: it is no int, 0 or negative, or more than 8 bytes hold.
+    """
+    if isinstance(value, int) and value == 0:
+        raise InvalidInput(name, value, "expected a whole number from 1")
+    return whole_number(name, value)
+
+
+def function(name: str, value: T) -> T:
+    """Check what is to be called.
+
+    Raises:
+        InvalidInput: it cannot be.
+    """
+    if not callable(value):
+        raise InvalidInput(name, value, "expected a function")
+    return value
+
+
 def positive_seconds(name: str, value: object) -> int:
     """Check a span in seconds, and return the whole ones of it.
 
@@ -35,6 +60,17 @@ def positive_seconds(name: str, value: object) -> int:
         InvalidInput: it is no number, not positive, or too long.
     """
     return math.floor(_positive(name, value))
+
+
+def seconds_from_zero(name: str, value: object) -> float:
+    """Check a span in seconds that may be 0.
+
+    Raises:
+        InvalidInput: it is no number, negative, or too long.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
+        return 0
+    return _positive(name, value)
 
 
 def span(name: str, value: object) -> float:

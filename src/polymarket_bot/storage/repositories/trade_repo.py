@@ -1,4 +1,4 @@
-"""Trades and their watermarks."""
+"""Trades."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from typing import ClassVar
 from polymarket_bot.storage import bulk
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.ingest import IngestReport, Refusal, Tally, TradeLike, batches
-from polymarket_bot.storage.models.trades import PolymarketTrade, TradeWatermark
+from polymarket_bot.storage.models.trades import PolymarketTrade
+from polymarket_bot.storage.repositories import arrivals
 from polymarket_bot.storage.repositories.arguments import (
     clock_reading,
+    function,
+    positive_number,
     positive_seconds,
+    seconds_from_zero,
     whole_number,
 )
 from polymarket_bot.storage.repositories.base import BaseRepository
-from polymarket_bot.storage.repositories.trade_stream import newest, pages
-from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
+from polymarket_bot.storage.repositories.processing import Handler, ProcessReport, Work, process
+from polymarket_bot.storage.repositories.trade_stream import newest, oldest, pages
+from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
 from polymarket_bot.storage.sql import NOW, hidden, only
-from polymarket_bot.storage.statements import insert_arrays, select_list
-from polymarket_bot.storage.tables import TRADE_WATERMARKS, TRADES
+from polymarket_bot.storage.statements import select_list
+from polymarket_bot.storage.tables import TRADES
 
 _BATCH = 2_000
+_ATTEMPTS = 3
 _COLUMNS = select_list(TRADES)
 
 _RECENT = f"""
@@ -37,24 +43,9 @@ SELECT timestamp FROM polymarket_trades
 WHERE {only("condition_id", "$1")} AND timestamp IS NOT NULL
 ORDER BY condition_id DESC, timestamp DESC LIMIT 1
 """
-_SINCE = f"""
-SELECT {_COLUMNS} FROM (
-    SELECT * FROM polymarket_trades
-    WHERE {only("condition_id", "$1")} AND timestamp > {hidden("$2", "bigint")}
-    ORDER BY condition_id, timestamp FETCH FIRST $3 ROWS WITH TIES
-) AS trades
-ORDER BY trades.timestamp, trade_id
-"""
-# The watermark is read by the statement that stores, so both see one moment; for each trade, since
-# a join would scan those of all conditions.
-_INGEST = f"""
-WITH stored AS ({insert_arrays(TRADES, ("condition_id", "timestamp"))})
-SELECT count(*) AS stored, {NOW} AS clock, count(*) FILTER (WHERE timestamp <= (
-    SELECT last_timestamp FROM trade_watermarks AS mark
-    WHERE mark.condition_id = stored.condition_id
-)) AS late
-FROM stored
-"""
+
+
+__all__ = ["TradeRepository", "TradeWatermarkRepository"]
 
 
 class TradeRepository(BaseRepository[PolymarketTrade]):
@@ -69,7 +60,11 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             InvalidInput: `trade` is no `PolymarketTrade`.
             FutureTime: its timestamp lies in the future.
         """
-        return await self._create(trade, keep=True)
+        for _ in range(_ATTEMPTS):
+            await arrivals.store(self._db, [trade])
+            if stored := await self.get_by_id((trade.condition_id, trade.trade_id)):
+                return stored
+        raise InvalidInput(self.table.name, trade, "expected a trade that is not deleted meanwhile")
 
     async def create_many(self, trades: Iterable[PolymarketTrade]) -> int:
         """Store trades, all or none, and return how many rows were really inserted.
@@ -80,12 +75,21 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             InvalidInput: one of them is no `PolymarketTrade`.
             FutureTime: the timestamp of one lies in the future.
         """
-        return await super().create_many(trades)
+        return (await arrivals.store(self._db, self.table.each(trades))).stored
+
+    async def upsert(self, model: PolymarketTrade) -> PolymarketTrade:
+        """Store a trade, in the place of the one of its id; see `BaseRepository.upsert`."""
+        return await arrivals.storing(self._db, [model], partial(super().upsert, model))
+
+    async def upsert_many(self, models: Iterable[PolymarketTrade]) -> int:
+        """Store or replace trades, all or none; see `BaseRepository.upsert_many`."""
+        batch = [*self.table.each(models)]
+        return await arrivals.storing(self._db, batch, partial(super().upsert_many, batch))
 
     async def get_by_condition(self, condition_id: str, limit: int = 100) -> list[PolymarketTrade]:
         """Return the condition's trades, newest first, those without a time last."""
-        given = {"condition_id": self.table.check("condition_id", condition_id)}
-        return await self._newest(given, limit)
+        (condition,) = self._checked(condition_id=condition_id)
+        return await self._newest({"condition_id": condition}, limit)
 
     async def get_recent(
         self,
@@ -127,7 +131,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         for, they are all there, so that a watermark can be moved to the last trade's time.
         """
         return await self._many(
-            _SINCE,
+            oldest(),
             self.table.check("condition_id", condition_id),
             self.table.check("timestamp", timestamp),
             whole_number("limit", limit),
@@ -181,14 +185,13 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         Raises:
             InvalidInput: an argument does not fit; at the call, not at the first trade.
         """
-        if whole_number("batch_size", batch_size) == 0:
-            raise InvalidInput("batch_size", batch_size, "expected a whole number from 1")
+        size = positive_number("batch_size", batch_size)
         names = ("condition_id", "token_id", "start", "end")
         values = (
             *self._optional(condition_id=condition_id, token_id=token_id),
             *self._range(start, end),
         )
-        return self._stream(_given(names, values), batch_size)
+        return self._stream(_given(names, values), size)
 
     async def _stream(
         self, given: Mapping[str, object], batch_size: int
@@ -234,45 +237,59 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         return tally.report()
 
     async def _store(self, tally: Tally, trades: Iterable[PolymarketTrade]) -> None:
-        batch = bulk.new_rows(self.table, trades)
-        if batch.rows:
-            record = await self._db.atomically(partial(batch.write, self._db, _INGEST))
-            tally.inserted += record["stored"]
-            tally.late += record["late"]
+        stored, late = await arrivals.store(self._db, trades)
+        tally.inserted += stored
+        tally.late += late
 
+    async def process_new(
+        self,
+        condition_id: str,
+        handler: Handler,
+        *,
+        on_late: Handler | None = None,
+        limit: int = 1000,
+        settle_seconds: float = 2,
+        now: float | datetime | None = None,
+    ) -> ProcessReport:
+        """Hand a condition's new trades to `handler`, once, and move its watermark behind them.
 
-class TradeWatermarkRepository(WatermarkRepository[TradeWatermark, str, int]):
-    """How far the trades of each condition are processed."""
+        What the handler writes through the repositories commits together with the watermark's
+        move, or neither does: where it raises, or its process dies, the trades are handed over
+        again. One worker at a time has a condition. A slow handler does not hold up ingest, but
+        one that runs no statement for `idle_in_transaction_timeout` is cancelled.
 
-    table: ClassVar = TRADE_WATERMARKS
+        Trades that arrived at or behind the watermark come first, in a call of their own, also
+        once. Call it again until it has handed over nothing. Trades without a time are never new.
 
-    async def get(self, condition_id: str) -> TradeWatermark | None:
-        """Return the condition's watermark, or None."""
-        return await self._get(condition_id)
-
-    async def get_timestamp(self, condition_id: str) -> int:
-        """Return the condition's watermark in Unix seconds, 0 when there is none."""
-        return await self._get_mark(condition_id) or 0
-
-    async def update(self, condition_id: str, timestamp: int) -> TradeWatermark:
-        """Move the watermark up to `timestamp`, never backwards, and return the stored row.
+        Args:
+            condition_id: the condition.
+            handler: an async function of a list of trades, ordered by (timestamp, trade_id); not
+                called without any. It is called anew where its transaction was rolled back.
+            on_late: the same for late trades; `handler` where it is not given.
+            limit: how many new and how many late trades at most, from 1. A second is never
+                split: those of the last one are all there.
+            settle_seconds: a trade waits until it is this old, since others of its second may
+                still arrive in time.
+            now: for backtests, the clock to measure by, in Unix seconds or as a datetime (naive
+                is UTC). The database's clock otherwise.
 
         Raises:
-            InvalidInput: `timestamp` is no time in Unix seconds.
-            FutureTime: `timestamp` lies in the future by the database's clock.
+            InvalidInput: an argument does not fit; names it.
+            TransactionError: the handler calls it for its own condition, or it is called inside
+                a block that is not READ COMMITTED.
+            IdleTransactionTimeout: the handler has let the transaction idle for too long.
+            LockTimeout: an ingest of the condition did not end in time.
+            QueryError: schema `ops` is missing; `polymarket-storage migrate` makes it.
         """
-        return await self._update(condition_id, timestamp)
-
-    async def reset(self, condition_id: str, timestamp: int, reason: str) -> TradeWatermark:
-        """Put the watermark to `timestamp`, also backwards; logged as a warning with the reason.
-
-        Trades after it are handed over again.
-
-        Raises:
-            InvalidInput: `timestamp` is no time in Unix seconds, or there is no reason.
-            FutureTime: `timestamp` lies in the future by the database's clock.
-        """
-        return await self._reset(condition_id, timestamp, reason)
+        work = Work(
+            self.table.check("condition_id", condition_id),
+            function("handler", handler),
+            handler if on_late is None else function("on_late", on_late),
+            positive_number("limit", limit),
+            seconds_from_zero("settle_seconds", settle_seconds),
+            None if now is None else clock_reading("now", now),
+        )
+        return await process(self._db, work)
 
 
 def _latest(trades: Iterable[tuple[int, TradeLike, PolymarketTrade]]) -> int:

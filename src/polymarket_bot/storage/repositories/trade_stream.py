@@ -1,4 +1,4 @@
-"""Trades newest first, and page by page: each page begins behind the last row of the one before."""
+"""Trades newest first, oldest first, and in pages: each begins behind the last row of the other."""
 
 from __future__ import annotations
 
@@ -33,6 +33,21 @@ def newest(given: tuple[str, ...]) -> str:
     return (
         f"SELECT {select_list(TRADES)} FROM ({' UNION ALL '.join(parts)}) AS trades "
         f"ORDER BY trades.timestamp DESC NULLS LAST, trade_id DESC LIMIT {limit}"
+    )
+
+
+@cache
+def oldest(until: str = "") -> str:
+    """Select the oldest trades of the condition $1 after the time $2, no second of them split.
+
+    $3 is how many at least, where there are so many; `until` is SQL of the latest time.
+    """
+    bound = f"AND timestamp <= {hidden(until, 'bigint')}" if until else ""
+    return (
+        f"SELECT {select_list(TRADES)} FROM (SELECT * FROM polymarket_trades "
+        f"WHERE {only('condition_id', '$1')} AND timestamp > {hidden('$2', 'bigint')} {bound} "
+        "ORDER BY condition_id, timestamp FETCH FIRST $3 ROWS WITH TIES) AS trades "
+        "ORDER BY trades.timestamp, trade_id"
     )
 
 

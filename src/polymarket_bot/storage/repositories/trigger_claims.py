@@ -1,8 +1,7 @@
 """How one of all who claim a trigger wins.
 
 Both keys of a trigger, (token, threshold) and (condition, threshold), are advisory locks of the
-transaction, taken in one order by everybody. They are taken by a statement of their own: only the
-next one sees, under READ COMMITTED, what the holder before has stored.
+transaction, taken in one order by everybody before they look.
 """
 
 from __future__ import annotations
@@ -10,24 +9,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Literal
 
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.errors import TransactionError
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger
+from polymarket_bot.storage.repositories import locks
 from polymarket_bot.storage.sql import seconds
 from polymarket_bot.storage.statements import insert, select_list
 from polymarket_bot.storage.tables import FIRST_TRIGGERS
 from polymarket_bot.storage.types import as_real
 
 _REAL = struct.Struct("!f")
-_KEY = struct.Struct("!q")
-_NEEDED = "read committed"
-_LOCK = """
-SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock(key)
-FROM unnest($1::bigint[]) AS key
-"""
 _LOCK_BATCHES = "SELECT pg_advisory_xact_lock($1)"
 
 ENTER = insert(
@@ -86,10 +78,7 @@ def trigger_keys(token_id: str, condition_id: str | None, threshold: float) -> l
 
 def _number(name: str, real: bytes) -> int:
     # What cannot be encoded is refused later, by the name of its column.
-    text = name.encode(errors="surrogatepass") + b"\0" + real
-    digest = blake2b(text, digest_size=_KEY.size, person=b"first trigger")
-    number: int = _KEY.unpack(digest.digest())[0]
-    return number
+    return locks.number("first trigger", name.encode(errors="surrogatepass") + b"\0" + real)
 
 
 async def lock_batches(db: Executor) -> None:
@@ -109,10 +98,4 @@ async def lock(db: Executor, keys: Sequence[int]) -> None:
             see a trigger that was stored meanwhile.
         LockTimeout: another one has held a key for longer than `lock_timeout`.
     """
-    isolation, _ = (await db.fetch(_LOCK, keys))[0]
-    if isolation != _NEEDED:
-        raise TransactionError(
-            f"a trigger cannot be claimed under {isolation.upper()}: what others have stored since "
-            "the transaction began is not seen",
-            remedy="claim it outside, or open the block without isolation=",
-        )
+    await locks.lock(db, keys, "a trigger cannot be claimed")

@@ -1,0 +1,134 @@
+"""How trades are let in while others process them.
+
+What arrives at or behind its condition's watermark would never be looked at: it is recorded in
+`ops.late_trades`, in the transaction that stores it. From the look at the watermark to its COMMIT
+that transaction shares the condition's gate, which a process has for itself from its last read to
+its COMMIT. So either it sees the watermark that was moved, or the last read sees its trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from polymarket_bot.storage import bulk
+from polymarket_bot.storage.bulk import Batch
+from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.models.trades import PolymarketTrade
+from polymarket_bot.storage.repositories import locks
+from polymarket_bot.storage.sql import NOW
+from polymarket_bot.storage.statements import insert_arrays, relation
+from polymarket_bot.storage.tables import LATE_TRADES, TRADES
+
+T = TypeVar("T")
+
+_LATE_TABLE = f"{LATE_TRADES.schema}.{LATE_TRADES.name}"
+_GATES = 256  # a batch of many conditions must not fill the server's table of locks
+_REFUSED = "trades cannot be stored"
+
+RECORD = f"INSERT INTO {relation(LATE_TRADES)} AS known (condition_id, trade_id, arrived_at)"
+"""Records late trades; a SELECT of `condition_id, trade_id, statement_timestamp()` follows."""
+
+ANEW = """
+ON CONFLICT (condition_id, trade_id)
+DO UPDATE SET arrived_at = EXCLUDED.arrived_at, handled_at = NULL
+"""
+"""What `RECORD` ends with: a trade that was deleted and has come again is late again."""
+
+# The watermark is read for each trade, since a join would scan those of all conditions.
+_STORED = f"""
+WITH stored AS ({insert_arrays(TRADES, ("condition_id", "trade_id", "timestamp"))}),
+late AS (SELECT condition_id, trade_id FROM stored WHERE timestamp <= (
+    SELECT last_timestamp FROM trade_watermarks AS mark
+    WHERE mark.condition_id = stored.condition_id
+))
+"""
+_COUNTED = f"""
+SELECT (SELECT count(*) FROM stored) AS stored, (SELECT count(*) FROM late) AS late, {NOW} AS clock
+"""
+_STORE = f"{_STORED} {_COUNTED}"
+_STORE_AND_RECORD = f"""
+{_STORED}, recorded AS (
+    {RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM late {ANEW}
+) {_COUNTED}
+"""
+_SAME = "USING (condition_id, trade_id)"
+_GIVEN = "unnest($1::text[], $2::text[]) AS given (condition_id, trade_id)"
+_KNOWN = f"SELECT condition_id, trade_id FROM {_GIVEN} JOIN polymarket_trades {_SAME}"
+_RECORD_NEW = f"""
+{RECORD} SELECT condition_id, trade_id, statement_timestamp()
+FROM {_GIVEN} JOIN polymarket_trades {_SAME} JOIN trade_watermarks USING (condition_id)
+WHERE timestamp <= last_timestamp ORDER BY condition_id, trade_id {ANEW}
+"""
+
+
+class Arrived(NamedTuple):
+    """What became of a batch: how many were new, and how many of these late."""
+
+    stored: int
+    late: int
+
+
+def gate(condition_id: object) -> int:
+    """Return the number of a condition's gate; some conditions have one in common."""
+    name = str(condition_id).encode(errors="surrogatepass")
+    place = locks.number("trade gate", name) % _GATES
+    return locks.number("trade gate", place.to_bytes(2))
+
+
+async def store(db: Executor, trades: Iterable[PolymarketTrade]) -> Arrived:
+    """Store the new ones among `trades`, all or none, and record the late ones.
+
+    Raises:
+        InvalidInput: one of them is no `PolymarketTrade`, or a value does not fit.
+        FutureTime: the timestamp of one lies in the future.
+        TransactionError: inside a block that is not READ COMMITTED.
+        LockTimeout: a process has held one of the gates for too long.
+    """
+    batch = bulk.new_rows(TRADES, trades)
+
+    async def store() -> Arrived:
+        records = await _enter(db, batch)
+        statement = _STORE_AND_RECORD if records else _STORE
+        counts = [await chunk.write(db, statement) for chunk in batch.chunked()]
+        return Arrived(sum(c["stored"] for c in counts), sum(c["late"] for c in counts))
+
+    return await db.atomically(store) if batch.rows else Arrived(0, 0)
+
+
+async def storing(
+    db: Executor, trades: Iterable[PolymarketTrade], write: Callable[[], Awaitable[T]]
+) -> T:
+    """Await `write()`, which stores or replaces `trades`, and record the late new ones.
+
+    Raises as `store`, and what `write` raises.
+    """
+    batch = Batch(TRADES, TRADES.written, [TRADES.values_of(trade) for trade in trades])
+    ids = set(zip(_column(batch, "condition_id"), _column(batch, "trade_id"), strict=True))
+
+    async def store() -> T:
+        if not await _enter(db, batch):
+            return await write()
+        with batch.blaming():
+            known = await db.fetch(_KNOWN, *_columns(ids))
+        written = await write()
+        await db.execute(_RECORD_NEW, *_columns(ids - {tuple(record) for record in known}))
+        return written
+
+    return await db.atomically(store)
+
+
+async def _enter(db: Executor, batch: Batch) -> bool:
+    """Go through the gates of a batch; tell whether late trades are recorded here."""
+    gates = {gate(condition_id) for condition_id in _column(batch, "condition_id")}
+    return await locks.lock_shared(db, gates, _REFUSED, table=_LATE_TABLE)
+
+
+def _columns(ids: Iterable[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:
+    pairs = list(ids)
+    return [condition for condition, _ in pairs], [trade_id for _, trade_id in pairs]
+
+
+def _column(batch: Batch, name: str) -> list[Any]:
+    place = batch.columns.index(name)
+    return [row[place] for row in batch.rows]

@@ -1,0 +1,154 @@
+"""New trades of a condition, handed over once, with the watermark's move."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.errors import InvalidInput, TransactionError
+from polymarket_bot.storage.models.trades import PolymarketTrade
+from polymarket_bot.storage.repositories import locks
+from polymarket_bot.storage.repositories.arrivals import ANEW, RECORD, gate
+from polymarket_bot.storage.repositories.trade_stream import oldest
+from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
+from polymarket_bot.storage.sql import hidden, only
+from polymarket_bot.storage.statements import relation, select_list
+from polymarket_bot.storage.tables import LATE_TRADES, TRADES
+
+Handler: TypeAlias = Callable[[list[PolymarketTrade]], Awaitable[object]]
+"""What is given trades, ordered by (timestamp, trade_id)."""
+
+_REFUSED = "new trades cannot be processed"
+
+_LATE = f"""
+SELECT {select_list(TRADES, "trade")} FROM {relation(LATE_TRADES)} AS late
+JOIN polymarket_trades AS trade USING (condition_id, trade_id)
+WHERE condition_id = $1 AND handled_at IS NULL AND trade.timestamp <= $2
+ORDER BY trade.timestamp, trade_id LIMIT $3
+"""
+_SETTLED = "floor(COALESCE($4::bigint, extract(epoch FROM statement_timestamp())) - $5::float8)"
+_NEW = oldest(_SETTLED)
+_PASSED = f"""
+{RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM polymarket_trades
+WHERE {only("condition_id", "$1")} AND timestamp > {hidden("$2", "bigint")}
+  AND timestamp <= {hidden("$3", "bigint")} AND trade_id <> ALL ($4::text[]) {ANEW}
+"""
+_HANDLED = f"""
+UPDATE {relation(LATE_TRADES)} SET handled_at = statement_timestamp()
+WHERE condition_id = $1 AND handled_at IS NULL AND trade_id = ANY ($2::text[])
+"""
+
+_handling: ContextVar[frozenset[tuple[Executor, str]]] = ContextVar(
+    "polymarket_bot.storage conditions in work", default=frozenset()
+)
+
+
+@dataclass(frozen=True)
+class ProcessReport:
+    """What one call has handed over.
+
+    Attributes:
+        handled: new trades.
+        late: trades that had arrived at or behind the watermark; not among `handled`.
+        watermark: where it is now, in Unix seconds; 0 where there is none.
+        busy: another one has the condition, so nothing was done.
+    """
+
+    handled: int = 0
+    late: int = 0
+    watermark: int = 0
+    busy: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to hand over, and to whom.
+
+    Attributes:
+        condition_id: the condition.
+        handler: what is given the new trades.
+        on_late: what is given the late ones.
+        limit: how many of each; a second is never split.
+        settle: how many seconds old a trade is at least.
+        now: the clock in Unix seconds, None for the database's.
+    """
+
+    condition_id: str
+    handler: Handler
+    on_late: Handler
+    limit: int
+    settle: float
+    now: int | None
+
+
+async def process(db: Executor, work: Work) -> ProcessReport:
+    """Hand over what is late and what is new; commit the handlers' writes with the watermark.
+
+    Raises:
+        TransactionError: called by the condition's own handler, or inside a block that is not
+            READ COMMITTED.
+        LockTimeout: ingest has held the condition's gate for too long.
+        InvalidInput: a handler is no async function.
+    """
+    with _in_work(db, work.condition_id):
+        return await db.atomically(lambda: _turn(db, work))
+
+
+async def _turn(db: Executor, work: Work) -> ProcessReport:
+    condition = work.condition_id
+    free = await locks.try_lock(db, _worker(condition), _REFUSED)
+    before = await TradeWatermarkRepository(db).get_timestamp(condition)
+    if not free:
+        return ProcessReport(watermark=before, busy=True)
+    late = await _read(db, _LATE, condition, before, work.limit)
+    new = await _read(db, _NEW, condition, before, work.limit, work.now, work.settle)
+    last = (new[-1].timestamp if new else None) or before
+    ids = [trade.trade_id for trade in (*late, *new)]
+    report = ProcessReport(len(new), len(late), last)
+    await _hand_over(work.on_late, late)
+    await _hand_over(work.handler, new)
+    if report.handled:
+        await locks.lock(db, [gate(condition)], _REFUSED)
+        await db.execute(_PASSED, condition, before, last, ids)
+        await TradeWatermarkRepository(db).update(condition, last)
+    if ids:
+        await db.execute(_HANDLED, condition, ids)
+    return report
+
+
+async def _read(db: Executor, query: str, *args: object) -> list[PolymarketTrade]:
+    return [TRADES.from_record(record) for record in await db.fetch(query, *args)]
+
+
+async def _hand_over(handler: Handler, trades: list[PolymarketTrade]) -> None:
+    if trades:
+        answer = handler(trades)
+        if not inspect.isawaitable(answer):
+            raise InvalidInput("handler", handler, "expected an async function of a list of trades")
+        await answer
+
+
+@contextmanager
+def _in_work(db: Executor, condition_id: str) -> Iterator[None]:
+    """Refuse a call of a condition's own handler: it would be handed the same trades again."""
+    outer, mine = _handling.get(), (db, condition_id)
+    if mine in outer:
+        raise TransactionError(
+            f"the handler of condition {condition_id!r} processes its own condition",
+            remedy="let it return; what is new then comes with the next call",
+        )
+    _handling.set(outer | {mine})
+    try:
+        yield
+    finally:
+        _handling.set(outer)
+
+
+def _worker(condition_id: str) -> int:
+    """Return the number of the lock that one worker has while it processes a condition."""
+    return locks.number("trade worker", condition_id.encode())
