@@ -20,15 +20,28 @@ from polymarket_bot.storage import (
     ExitEventRepository,
     LiveOrder,
     LiveOrderRepository,
+    PaperTradeRepository,
+    PolymarketTrade,
     PositionRepository,
+    ProcessReport,
     ScoreHistoryRepository,
     TradeApprovalRepository,
+    TradeRepository,
     TradeWatchlistRepository,
     TradeWatermarkRepository,
     TriggerRepository,
 )
-from tests.makers import trigger
-from tests.small_rows import alert, approval, candidate, exit_event, order, position, watched
+from tests.makers import trade, trigger
+from tests.small_rows import (
+    alert,
+    approval,
+    candidate,
+    exit_event,
+    order,
+    paper_trade,
+    position,
+    watched,
+)
 
 from .proxy import Action, Proxy, Trigger
 from .support import value
@@ -49,9 +62,9 @@ MOMENTS = ("^commit", r"^\s*(update|insert|with|delete)", "if_assigned", "^begin
 CUTS = (Action.CUT_BEFORE, Action.CUT_AFTER, Action.CUT_WITHIN)
 
 
-def every_cut(proxy: Proxy) -> Iterator[Callable[[], None]]:
+def every_cut(proxy: Proxy, *moments: str) -> Iterator[Callable[[], None]]:
     """Yield, for each moment and kind of cut, what lets the next such statement be cut."""
-    for pattern, action in itertools.product(MOMENTS, CUTS):
+    for pattern, action in itertools.product((*MOMENTS, *moments), CUTS):
         armed: list[Trigger] = []
 
         def cut(pattern: str = pattern, action: Action = action, armed: Any = armed) -> None:
@@ -105,6 +118,31 @@ async def test_a_claim_that_was_cut_off_is_won_once_and_loses_to_no_other(
         cut()
         assert await triggers.release(mine.token_id, 0.95) in (True, False)
         assert not await triggers.has_triggered(mine.token_id, 0.95)
+
+
+async def test_new_and_late_trades_are_handed_over_once(db: Database, proxy: Proxy) -> None:
+    trades, paper = TradeRepository(db), PaperTradeRepository(db)
+    moments = ("pg_try_advisory", 'from "ops"', r"pg_advisory_xact_lock\(")
+    for number, cut in enumerate(every_cut(proxy, *moments)):
+        condition = f"condition {number}"
+        await TradeWatermarkRepository(db).update(condition, NOW)
+        await trades.create_many(
+            trade(name, condition_id=condition, timestamp=NOW + place)
+            for name, place in (("late", -1), ("new", 1))
+        )
+
+        async def note(given: list[PolymarketTrade]) -> None:
+            await paper.create_many(
+                paper_trade(token_id=f"{one.trade_id} {one.condition_id}") for one in given
+            )
+
+        cut()
+        report = await trades.process_new(condition, note)
+        assert report == ProcessReport(handled=1, late=1, watermark=NOW + 1)
+        seen = [row.token_id for row in await paper.get_all()]
+        assert sorted(seen[-2:]) == [f"late {condition}", f"new {condition}"]
+        assert len(seen) == 2 * (number + 1)
+        assert (await trades.process_new(condition, note)).handled == 0
 
 
 async def test_an_approval_is_consumed_once(db: Database, proxy: Proxy) -> None:

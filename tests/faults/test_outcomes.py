@@ -157,7 +157,9 @@ async def test_run_in_transaction_runs_its_function_to_one_effect(
     assert await value(server.url(), "SELECT count(*) FROM numbers") == 1
 
 
-@pytest.mark.parametrize("pattern", ["^commit", "with stored", "if_assigned", "^begin"])
+@pytest.mark.parametrize(
+    "pattern", ["^commit", "with stored", "pg_advisory", "if_assigned", "^begin"]
+)
 @pytest.mark.parametrize("action", [Action.CUT_BEFORE, Action.CUT_AFTER, Action.CUT_WITHIN])
 async def test_counts_stay_exact_through_a_lost_connection(
     db: Database, server: Server, proxy: Proxy, pattern: str, action: Action
@@ -177,8 +179,9 @@ async def test_reads_and_repeatable_writes_do_not_show_a_lost_connection(
     db: Database, proxy: Proxy, action: Action
 ) -> None:
     trades = TradeRepository(db)
-    proxy.when("^insert into", action)
+    writing = proxy.when("with stored", action)
     first = await trades.create(trade())
+    assert writing.count == 1
     proxy.when("^select", action)
     assert await trades.get_all() == [first]
     assert db.stats().retries > 0

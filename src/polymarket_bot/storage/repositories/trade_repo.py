@@ -28,7 +28,6 @@ from polymarket_bot.storage.sql import NOW, hidden, only
 from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import TRADES
 
-_BATCH = 2_000
 _ATTEMPTS = 3
 _COLUMNS = select_list(TRADES)
 
@@ -210,6 +209,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         *,
         not_before: int | None = None,
         on_refusal: Callable[[Refusal], None] | None = None,
+        batch_size: int = 2000,
     ) -> IngestReport:
         """Store the trades among what an exchange sent, in batches, and count what became of it.
 
@@ -222,14 +222,16 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             not_before: skip trades earlier than this, in Unix seconds, so that an overlap with
                 rows that another layer stored under its own ids is not stored twice.
             on_refusal: called with each refused record.
+            batch_size: how many records are taken at a time, from 1.
 
         Raises:
             InvalidInput: an argument does not fit; a record is never refused so.
         """
         not_before = self.table.check("timestamp", not_before, optional=True)
+        size = positive_number("batch_size", batch_size)
         tally = Tally(not_before=not_before, on_refusal=on_refusal)
         clock = await bulk.database_clock(self._db)
-        async for batch in batches(trades, _BATCH):
+        async for batch in batches(trades, size):
             sorted_out = tally.sort(batch)
             if _latest(sorted_out) > clock:
                 clock = await bulk.database_clock(self._db)

@@ -1,0 +1,32 @@
+"""The server is killed while workers process and ingest: every trade's effect is there once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+
+from polymarket_bot.storage import Database, DatabaseConfig
+from tests.racing import SEED
+from tests.test_processing_kills import TRADES, Crew, hold_to_once
+
+from .servers import Server
+
+CRASHES = int(os.environ.get("TORTURE_CRASHES") or 3)
+
+
+async def test_every_effect_is_there_once_though_the_server_is_killed(server: Server) -> None:
+    async with Database(DatabaseConfig(url=server.url())) as db:
+        await db.migrate()
+        crew = Crew(server.url(), "patient", trades=2 * TRADES)
+        await crew.finish([asyncio.create_task(crashes(server))])
+        await hold_to_once(db, crew, trades=2 * TRADES)
+
+
+async def crashes(server: Server) -> None:
+    """Kill the server and start it again, some times."""
+    chance = random.Random(SEED)  # noqa: S311 - repeatable, no secret
+    for _ in range(CRASHES):
+        await asyncio.sleep(chance.uniform(0.2, 1.2))
+        await server.kill()
+        await server.start()
