@@ -44,6 +44,11 @@ FROM (SELECT n, CASE WHEN n <= 50000 AND n % 5 = 0 THEN 2000
                      ELSE floor(2000 * (n * 7919::bigint % 100003 / 100003.0) ^ 2) END::bigint AS c
       FROM generate_series(1, 1000000) AS n) AS numbered
 """,
+    # A fifth of all trades came late; few of them are still to be handed over.
+    "ops.late_trades": """
+SELECT condition_id, trade_id, now(), CASE WHEN trade_id > '01' THEN now() END
+FROM polymarket_trades WHERE trade_id ~ '[0-2]$'
+""",
     "trade_watermarks": f"""
 SELECT pg_temp.condition(n), {CLOCK} - n, pg_temp.before(n) FROM generate_series(0, 49999) AS n
 """,

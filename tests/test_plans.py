@@ -147,11 +147,34 @@ def of_stored_trades(db: Executor) -> Iterator[Case]:
     new = [
         payload(conditionId=condition(n), transactionHash=f"0x{n:064x}") for n in range(0, 4000, 2)
     ]
-    yield Case("create", "", trades.create(trade()))
-    yield Case("create, stored already", BY_KEY, trades.create(known))
-    yield Case("create_many", "", trades.create_many([trade(str(n)) for n in range(500)]))
-    yield Case("ingest", "trade_watermarks_pkey", trades.ingest(new), 2 * len(new))
-    yield Case("ingest of one", "trade_watermarks_pkey", trades.ingest(new[:1]))
+    by_mark = "trade_watermarks_pkey"
+    stored = f"{by_mark} {BY_KEY}"
+    yield Case("create", stored, trades.create(trade()))
+    yield Case("create, stored already", stored, trades.create(known))
+    yield Case("upsert", stored, trades.upsert(known))
+    yield Case("create_many", by_mark, trades.create_many([trade(str(n)) for n in range(500)]))
+    yield Case("ingest", by_mark, trades.ingest(new), 2 * len(new))
+    yield Case("ingest of one", by_mark, trades.ingest(new[:1]))
+
+
+def of_processing(db: Executor) -> Iterator[Case]:
+    trades, marks = TradeRepository(db), TradeWatermarkRepository(db)
+    by_mark, late = "trade_watermarks_pkey", "idx_late_trades_unhandled late_trades_pkey"
+    every = f"{by_mark} {late} {BY_CONDITION} {BY_KEY}"
+
+    async def processed(asked: str, since: int) -> bool:
+        await marks.reset(asked, since, "to see the plans")
+        report = await trades.process_new(asked, nothing, limit=100)
+        return bool(report.handled)
+
+    for name, asked in CONDITIONS.items():
+        yield Case(f"process_new, {name}, none", every, negated(processed(asked, NOW)))
+        yield Case(f"process_new, {name}, all", every, processed(asked, 1))
+    yield Case("process_new", every, processed(BUSY, MIDST))
+
+
+async def nothing(_: object) -> None:
+    """Do nothing with what is handed over."""
 
 
 def of_watermarks(db: Executor) -> Iterator[Case]:
@@ -255,6 +278,7 @@ GROUPS = (
     of_trades,
     of_trade_streams,
     of_stored_trades,
+    of_processing,
     of_watermarks,
     of_triggers,
     of_candidates,

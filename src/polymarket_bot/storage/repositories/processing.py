@@ -16,7 +16,7 @@ from polymarket_bot.storage.repositories import locks
 from polymarket_bot.storage.repositories.arrivals import ANEW, RECORD, gate
 from polymarket_bot.storage.repositories.trade_stream import oldest
 from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
-from polymarket_bot.storage.sql import hidden, only
+from polymarket_bot.storage.sql import hidden
 from polymarket_bot.storage.statements import relation, select_list
 from polymarket_bot.storage.tables import LATE_TRADES, TRADES
 
@@ -25,18 +25,23 @@ Handler: TypeAlias = Callable[[list[PolymarketTrade]], Awaitable[object]]
 
 _REFUSED = "new trades cannot be processed"
 
+# Each is looked up by its key: in the order of time, all trades would be gone through for them.
 _LATE = f"""
-SELECT {select_list(TRADES, "trade")} FROM {relation(LATE_TRADES)} AS late
-JOIN polymarket_trades AS trade USING (condition_id, trade_id)
-WHERE condition_id = $1 AND handled_at IS NULL AND trade.timestamp <= $2
-ORDER BY trade.timestamp, trade_id LIMIT $3
+SELECT {select_list(TRADES)} FROM (
+    SELECT trade.* FROM {relation(LATE_TRADES)} AS late, LATERAL (
+        SELECT * FROM polymarket_trades
+        WHERE condition_id = $1 AND trade_id = late.trade_id OFFSET 0
+    ) AS trade
+    WHERE late.condition_id = $1 AND handled_at IS NULL AND trade.timestamp <= $2
+) AS trades
+ORDER BY trades.timestamp, trade_id LIMIT $3
 """
 _SETTLED = "floor(COALESCE($4::bigint, extract(epoch FROM statement_timestamp())) - $5::float8)"
 _NEW = oldest(_SETTLED)
 _PASSED = f"""
 {RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM polymarket_trades
-WHERE {only("condition_id", "$1")} AND timestamp > {hidden("$2", "bigint")}
-  AND timestamp <= {hidden("$3", "bigint")} AND trade_id <> ALL ($4::text[]) {ANEW}
+WHERE condition_id = {hidden("$1")} AND trade_id <> ALL ($4::text[])
+  AND timestamp BETWEEN {hidden("$2 + 1", "bigint")} AND {hidden("$3", "bigint")} {ANEW}
 """
 _HANDLED = f"""
 UPDATE {relation(LATE_TRADES)} SET handled_at = statement_timestamp()

@@ -40,12 +40,14 @@ def newest(given: tuple[str, ...]) -> str:
 def oldest(until: str = "") -> str:
     """Select the oldest trades of the condition $1 after the time $2, no second of them split.
 
-    $3 is how many at least, where there are so many; `until` is SQL of the latest time.
+    $3 is how many at least, where there are so many; `until` is SQL of the latest time. As rows,
+    an end is no range with a start, of which the planner would expect few trades.
     """
-    bound = f"AND timestamp <= {hidden(until, 'bigint')}" if until else ""
+    bound = f"AND (timestamp, trade_id) < ({hidden(f'1 + {until}', 'bigint')}, '')"
     return (
         f"SELECT {select_list(TRADES)} FROM (SELECT * FROM polymarket_trades "
-        f"WHERE {only('condition_id', '$1')} AND timestamp > {hidden('$2', 'bigint')} {bound} "
+        f"WHERE {only('condition_id', '$1')} AND timestamp > {hidden('$2', 'bigint')} "
+        f"{bound if until else ''} "
         "ORDER BY condition_id, timestamp FETCH FIRST $3 ROWS WITH TIES) AS trades "
         "ORDER BY trades.timestamp, trade_id"
     )
@@ -82,8 +84,8 @@ def _page(given: tuple[str, ...], order: tuple[str, ...], *, behind: bool) -> st
 def _timed(values: Mapping[str, str]) -> Iterator[str]:
     """Yield the conditions of trades with a time.
 
-    Of one condition or token, they are those of the index over it and the time: see `only`. As
-    rows, an end is no range with a start, of which the planner would expect few trades.
+    Of one condition or token, they are those of the index over it and the time: see `only`, and
+    `oldest` for an end.
     """
     yield "timestamp IS NOT NULL"
     key = _key(values)
