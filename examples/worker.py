@@ -25,7 +25,6 @@ from polymarket_bot.storage import (
     PolymarketFirstTrigger,
     PolymarketTrade,
     TradeRepository,
-    TradeWatermarkRepository,
     TriggerRepository,
 )
 
@@ -37,9 +36,7 @@ class Worker:
     """Looks at each condition's new trades once."""
 
     def __init__(self, db: Database) -> None:
-        self.db = db
         self.trades = TradeRepository(db)
-        self.marks = TradeWatermarkRepository(db)
         self.triggers = TriggerRepository(db)
 
     async def take(self, payloads: list[str]) -> None:
@@ -53,18 +50,17 @@ class Worker:
                 pass
 
     async def look_at(self, condition_id: str) -> bool:
-        """Handle new trades and move the watermark, in one transaction; False when none is new."""
-        async with self.db.transaction():
-            since = await self.marks.get_timestamp(condition_id)
-            new = await self.trades.get_since(condition_id, since)
-            recent = await self.trades.get_recent(condition_id, MAX_AGE_SECONDS)
-            fresh = {trade.trade_id for trade in recent}
-            for trade in new:
-                if trade.trade_id in fresh:
-                    await self.look_at_trade(trade)
-            if new:
-                await self.marks.update(condition_id, new[-1].timestamp or 0)
-            return bool(new)
+        """Handle new trades, each once; False when none is new."""
+        report = await self.trades.process_new(condition_id, self.handle)
+        return report.handled + report.late > 0
+
+    async def handle(self, new: list[PolymarketTrade]) -> None:
+        """Look at the fresh ones among new trades of a condition, or among late ones."""
+        recent = await self.trades.get_recent(new[0].condition_id, MAX_AGE_SECONDS)
+        fresh = {trade.trade_id for trade in recent}
+        for trade in new:
+            if trade.trade_id in fresh:
+                await self.look_at_trade(trade)
 
     async def look_at_trade(self, trade: PolymarketTrade) -> None:
         """Trigger where neither the token nor its condition has before, in any worker."""
