@@ -157,10 +157,18 @@ KINDS = {"ingest": ingest, "work": work}
 
 
 async def main(
-    url: str, kind: str, seed: str, conditions: str, trades: str, patient: str = ""
+    url: str,
+    kind: str,
+    seed: str,
+    conditions: str,
+    trades: str,
+    patient: str = "",
+    pooler: str = "",
 ) -> None:
     """Begin when a line arrives; print one line of JSON for each thing done."""
-    config = DatabaseConfig(url=url, min_connections=1, max_connections=2, lock_timeout=30)
+    config = DatabaseConfig(
+        url=url, pooler=pooler or None, min_connections=1, max_connections=2, lock_timeout=30
+    )
     async with Database(config) as db:
         stopped, chance = asyncio.Event(), random.Random(seed)  # noqa: S311 - repeatable
         crew = Crew(db, int(conditions), int(trades), chance, stopped, bool(patient))
