@@ -403,6 +403,18 @@ async def test_where_others_are_not_seen_nothing_is_processed_or_stored(
     assert await trades.count() == 0
 
 
+async def test_a_server_whose_default_is_another_isolation_is_no_obstacle(db: Database) -> None:
+    name = await db.fetchval("SELECT current_database()")
+    await db.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    async with Database(db.config) as other:
+        assert await other.fetchval("SHOW transaction_isolation") == "repeatable read"
+        trades = TradeRepository(other)
+        await trades.ingest(at(0, "a"))
+        await trades.upsert_many(at(1, "b"))
+        assert await anything(trades) == [["a", "b"]]
+        assert await TriggerRepository(other).claim(trigger())
+
+
 async def test_a_handler_does_not_process_its_own_condition(trades: TradeRepository) -> None:
     await trades.create_many(at(0, "a"))
 

@@ -93,7 +93,9 @@ async def store(db: Executor, trades: Iterable[PolymarketTrade]) -> Arrived:
         counts = [await chunk.write(db, statement) for chunk in batch.chunked()]
         return Arrived(sum(c["stored"] for c in counts), sum(c["late"] for c in counts))
 
-    return await db.atomically(store) if batch.rows else Arrived(0, 0)
+    if not batch.rows:
+        return Arrived(0, 0)
+    return await db.atomically(store, isolation="read_committed")
 
 
 async def storing(
@@ -115,7 +117,7 @@ async def storing(
         await db.execute(_RECORD_NEW, *_columns(ids - {tuple(record) for record in known}))
         return written
 
-    return await db.atomically(store)
+    return await db.atomically(store, isolation="read_committed")
 
 
 async def _enter(db: Executor, batch: Batch) -> bool:

@@ -101,7 +101,7 @@ async def process(db: Executor, work: Work) -> ProcessReport:
         InvalidInput: a handler is no async function.
     """
     with _in_work(db, work.condition_id):
-        return await db.atomically(lambda: _turn(db, work))
+        return await db.atomically(lambda: _turn(db, work), isolation="read_committed")
 
 
 async def _turn(db: Executor, work: Work) -> ProcessReport:
