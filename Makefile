@@ -4,6 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-bench
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check format lock bench torture clean
@@ -31,8 +34,12 @@ check: $(READY)  ## Check format, lint, types and import directions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## Measure the package against the bare driver
-	$(BIN)/python benchmarks/run.py
+$(BENCH_READY): $(READY) requirements-bench.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	touch $@
+
+bench: $(BENCH_READY)  ## Measure the package against the bare driver and its peers
+	$(BIN)/python -m benchmarks $(ARGS)
 
 torture: $(READY)  ## Run the fault tests with their full counts
 	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} TORTURE_CANCELLATIONS=$${TORTURE_CANCELLATIONS:-20000} \
@@ -52,11 +59,11 @@ format: $(READY)  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(READY)  ## Resolve the dependencies anew into requirements-dev.lock
+lock: $(READY)  ## Resolve the dependencies anew into the lock files
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --group dev --all-extras --universal \
-	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	    --upgrade --output-file requirements-dev.lock
+	$(COMPILE) --group dev --all-extras --output-file requirements-dev.lock
+	$(COMPILE) --group bench --constraint requirements-dev.lock \
+	    --output-file requirements-bench.lock
 
 clean:  ## Remove the virtual environment and the caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
