@@ -49,9 +49,10 @@ torture: $(READY)  ## Run the fault tests with their full counts
 	    TORTURE_PROCESS_KILLS=$${TORTURE_PROCESS_KILLS:-500} \
 	    TORTURE_TRADES=$${TORTURE_TRADES:-20000} \
 	    TORTURE_CONDITIONS=$${TORTURE_CONDITIONS:-40} TORTURE_CRASHES=$${TORTURE_CRASHES:-10} \
+	    TORTURE_DEMO_KILLS=$${TORTURE_DEMO_KILLS:-60} \
 	    $(BIN)/python -m pytest tests/embedded tests/faults tests/test_leases.py \
 	    tests/test_migration_kill.py tests/test_claim_races.py tests/test_claim_mixture.py \
-	    tests/test_processing_kills.py
+	    tests/test_processing_kills.py tests/test_demo.py
 	TORTURE_EXAMPLES=$${TORTURE_EXAMPLES:-5000} $(BIN)/python -m pytest \
 	    $$(grep -l 'given(' tests/test_*.py)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from polymarket_bot.storage.cli.check import check_database
-from polymarket_bot.storage.cli.demo import run_demo
+from polymarket_bot.storage.cli.demo.run import Plan, run_demo
 from polymarket_bot.storage.cli.ingest import ingest_files
 from polymarket_bot.storage.cli.migrate import migrate_database
 from polymarket_bot.storage.cli.output import print_json, print_table, say
@@ -42,7 +42,12 @@ def demo(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A trade file instead of a generated feed."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the generated feed.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the generated feed, and of the kills.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="How many worker processes.")] = 3,
+    kill_workers: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Kill N times a worker in the middle of its work."),
+    ] = 0,
     url: Annotated[
         str | None,
         typer.Option(help="A database to write the demo into (DATABASE_URL is not read)."),
@@ -50,8 +55,9 @@ def demo(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Store a feed, trigger once per market and threshold, and report."""
-    run(run_demo(feed, seed, url=url, data_dir=data_dir, as_json=as_json), as_json=as_json)
+    """Take a feed through a whole pipeline of several processes, from records to P&L."""
+    plan = Plan(feed, seed, workers, kill_workers)
+    run(run_demo(plan, url=url, data_dir=data_dir, as_json=as_json), as_json=as_json)
 
 
 @app.command()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.table import Table
+
+_LONGEST_BAR = 30
 
 _out = Console()
 _err = Console(stderr=True)
@@ -32,6 +36,45 @@ def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[obje
     for row in body:
         table.add_row(*(_cell(value) for value in row))
     _out.print(table)
+
+
+def print_bars(title: str, rows: Iterable[tuple[str, Decimal]]) -> None:
+    """Print a bar for each (label, value): to the right of the axis, or red and to the left of it.
+
+    The longest bar is at most 30 characters, and none that stands for something is shorter than
+    one; without any row, nothing is printed.
+    """
+    body = list(rows)
+    if not body:
+        return
+    labels, values = zip(*body, strict=True)
+    numbers = _alike(values)
+    room = (_out.width - max(map(len, labels)) - max(map(len, numbers)) - 4) // 2
+    table = Table.grid(padding=(0, 1))
+    table.title, table.title_justify, table.title_style = title, "left", "bold"
+    table.add_column()
+    table.add_column(justify="right", style="red", no_wrap=True)
+    table.add_column(style="green", no_wrap=True)
+    table.add_column(justify="right")
+    bars = _bars(values, max(1, min(_LONGEST_BAR, room)))
+    for label, (left, right), number in zip(labels, bars, numbers, strict=True):
+        table.add_row(escape(label), left, right, number)
+    _out.print(table)
+
+
+def _alike(values: Sequence[Decimal]) -> list[str]:
+    """Return values with their signs, thousands apart, and as many digits as any of them has."""
+    digits = max(0, *(-int(value.as_tuple().exponent) for value in values))
+    return [f"{value:+,.{digits}f}" for value in values]
+
+
+def _bars(values: Sequence[Decimal], longest: int) -> Iterator[tuple[str, str]]:
+    """Yield what stands to the left of the axis and what to the right of it."""
+    block = "#" if _out.options.ascii_only else "█"
+    most = max(map(abs, values)) or 1
+    for value in values:
+        bar = block * math.ceil(abs(value) / most * longest)
+        yield (bar, "") if value < 0 else ("", bar)
 
 
 def say(text: str) -> None:
