@@ -62,12 +62,13 @@ def _trade_id(fields: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     doubles that JSON means. The exchange's row id differs between its endpoints and serves
     only where there is no hash.
     """
-    if _find(fields, "hash") is None:
+    found = _find(fields, "hash")
+    if found is None:
         if _find(fields, "id") is None:
             raise InvalidRecord("transactionHash", None, "expected a transaction hash or an id")
         return _text(fields, "id")
     parts = (
-        _text(fields, "hash").lower(),
+        _as_text("hash", found).lower(),
         str(_find(fields, "wallet") or "").lower(),
         values["token_id"],
         values["side"],
@@ -119,9 +120,11 @@ def _find(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as the
     """Return the first given value among the spellings of `name`; blank text counts as none."""
     for spelling in _SPELLINGS[name]:
         value = fields.get(spelling)
-        if isinstance(value, str):
-            value = value.strip() or None
-        if value is not None:
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            return value
+        if value := value.strip():
             return value
     return None
 
@@ -134,7 +137,10 @@ def _required(fields: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - th
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = _required(fields, name)
+    return _as_text(name, _required(fields, name))
+
+
+def _as_text(name: str, value: Any) -> str:  # noqa: ANN401 - as the exchange sent it
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InvalidRecord(name, value, "expected text")
     return str(value)
@@ -145,7 +151,10 @@ def _hex_lowered(text: str) -> str:
 
 
 def _number(fields: Mapping[str, Any], name: str) -> Decimal:
-    value = _required(fields, name)
+    return _as_number(name, _required(fields, name))
+
+
+def _as_number(name: str, value: Any) -> Decimal:  # noqa: ANN401 - as the exchange sent it
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
             raise TypeError
@@ -169,10 +178,12 @@ def _side(fields: Mapping[str, Any]) -> str:
 def _seconds(fields: Mapping[str, Any]) -> int:
     """Read Unix seconds, Unix milliseconds or an ISO 8601 text."""
     value = _required(fields, "timestamp")
+    if type(value) is int:
+        return _whole_seconds(value)
     if isinstance(value, datetime):
         value = value.isoformat()
     try:
-        return _whole_seconds(_number(fields, "timestamp"))
+        return _whole_seconds(_as_number("timestamp", value))
     except InvalidRecord:
         pass
     try:
@@ -183,7 +194,7 @@ def _seconds(fields: Mapping[str, Any]) -> int:
         ) from error
 
 
-def _whole_seconds(number: Decimal) -> int:
+def _whole_seconds(number: Decimal | int) -> int:
     if not -(2**63) <= number < 2**63:
         raise InvalidRecord("timestamp", number, "expected Unix seconds or milliseconds")
     seconds = floor(number)

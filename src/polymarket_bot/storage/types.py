@@ -149,8 +149,10 @@ def _is_strict(info: ValidationInfo) -> bool:
     return bool(info.context and info.context.get("strict_precision"))
 
 
-def _in_plain_notation(value: Decimal) -> Decimal:
-    return plain_decimal(str(value).lower())
+def _as_real_decimal(value: Decimal, info: ValidationInfo) -> Decimal:
+    """Check a decimal, and return it in plain notation."""
+    text = str(_fits_real(value, info))
+    return plain_decimal(text.lower()) if "E" in text else value
 
 
 def _storable(value: str) -> str:
@@ -256,8 +258,7 @@ Boolean = Annotated[bool, Column("boolean")]
 Money = Annotated[
     Decimal,
     BeforeValidator(_not_a_bool),
-    AfterValidator(_fits_real),
-    AfterValidator(_in_plain_notation),
+    AfterValidator(_as_real_decimal),
     Column("real", from_text=plain_decimal),
 ]
 """A cost, a value or a profit, negative ones included, stored as REAL."""
