@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from polymarket_bot.storage import (
+    ConstraintViolation,
     Database,
     IngestReport,
     InvalidInput,
@@ -124,6 +126,69 @@ async def test_an_ingest_inside_a_block_belongs_to_it(db: Database) -> None:
             assert (await trades.ingest(payloads(3))).inserted == 3
             raise KeyError
     assert await trades.count() == 0
+
+
+@pytest.mark.parametrize("read", [2, 20, 21, 39])
+async def test_a_feed_that_breaks_off_leaves_whole_batches(db: Database, read: int) -> None:
+    def feed() -> Iterator[dict[str, Any]]:
+        yield from payloads(read)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await TradeRepository(db).ingest(feed(), batch_size=10)
+    assert await TradeRepository(db).count() == read // 10 * 10
+
+
+async def test_what_is_refused_by_the_database_is_raised_once(db: Database) -> None:
+    await db.execute("ALTER TABLE polymarket_trades ADD CHECK (size < 25)")
+    with pytest.raises(ConstraintViolation) as caught:
+        await TradeRepository(db).ingest(payloads(100), batch_size=10)
+    assert not hasattr(caught.value, "__notes__")
+    assert await TradeRepository(db).count() == 20
+
+
+async def test_an_ingest_that_is_cancelled_leaves_whole_batches(db: Database) -> None:
+    arrived = asyncio.Event()
+
+    async def feed() -> AsyncIterator[dict[str, Any]]:
+        for number, item in enumerate(payloads(1_000)):
+            yield item
+            if number == 345:
+                arrived.set()
+                await asyncio.Event().wait()
+
+    ingesting = asyncio.create_task(TradeRepository(db).ingest(feed(), batch_size=10))
+    await arrived.wait()
+    ingesting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ingesting
+    stored = await TradeRepository(db).count()
+    assert stored in (330, 340)
+    assert db.stats().holders == ()
+
+
+async def test_a_source_that_reads_the_same_connection_is_accepted(db: Database) -> None:
+    await TradeRepository(db).ingest(payloads(100))
+    async with db.connection() as connection, connection.transaction():
+        trades = TradeRepository(connection)
+        report = await trades.ingest(trades.stream(batch_size=7), batch_size=10)
+    assert report == IngestReport(read=100, duplicates=100)
+
+
+async def test_other_tasks_have_their_turns_while_a_large_batch_is_sorted(db: Database) -> None:
+    turns, done = 0, False
+
+    async def tick() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    await TradeRepository(db).ingest(["{"] * 5_000, batch_size=5_000)
+    done = True
+    await ticking
+    assert turns >= 50
 
 
 def test_reports_add_up() -> None:

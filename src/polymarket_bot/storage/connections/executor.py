@@ -62,9 +62,14 @@ class Executor(ABC):
     verb takes `timeout`, the statement's limit in seconds where it is not the configured one,
     and `repeatable`: the statement may be sent again if its connection is lost, since running
     it twice is the same as once.
+
+    Attributes:
+        future_skew: how far in the future a written time may lie, in seconds.
+        shared: whether several tasks may call it at a time.
     """
 
     future_skew: int = DEFAULT_FUTURE_SKEW
+    shared: bool = True
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
@@ -120,6 +125,8 @@ class Executor(ABC):
 
 class ConnectionExecutor(Executor):
     """Runs statements on one connection that the caller holds, in the caller's transaction."""
+
+    shared = False
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

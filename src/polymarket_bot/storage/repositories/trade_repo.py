@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
-from polymarket_bot.storage import bulk
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.ingest import IngestReport, Refusal, Tally, TradeLike, batches
 from polymarket_bot.storage.models.trades import PolymarketTrade
@@ -21,6 +20,7 @@ from polymarket_bot.storage.repositories.arguments import (
     whole_number,
 )
 from polymarket_bot.storage.repositories.base import BaseRepository
+from polymarket_bot.storage.repositories.intake import Intake
 from polymarket_bot.storage.repositories.processing import Handler, ProcessReport, Work, process
 from polymarket_bot.storage.repositories.trade_stream import newest, oldest, pages
 from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
@@ -230,18 +230,10 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         not_before = self.table.check("timestamp", not_before, optional=True)
         size = positive_number("batch_size", batch_size)
         tally = Tally(not_before=not_before, on_refusal=on_refusal)
-        clock = await bulk.database_clock(self._db)
-        async for batch in batches(trades, size):
-            sorted_out = tally.sort(batch)
-            if _latest(sorted_out) > clock:
-                clock = await bulk.database_clock(self._db)
-            await self._store(tally, tally.timely(sorted_out, clock, self._db.future_skew))
+        async with Intake(self._db, tally) as intake:
+            async for batch in batches(trades, size):
+                await intake.take(batch)
         return tally.report()
-
-    async def _store(self, tally: Tally, trades: Iterable[PolymarketTrade]) -> None:
-        stored, late = await arrivals.store(self._db, trades)
-        tally.inserted += stored
-        tally.late += late
 
     async def process_new(
         self,
@@ -292,10 +284,6 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             None if now is None else clock_reading("now", now),
         )
         return await process(self._db, work)
-
-
-def _latest(trades: Iterable[tuple[int, TradeLike, PolymarketTrade]]) -> int:
-    return max((trade.timestamp or 0 for _, _, trade in trades), default=0)
 
 
 def _given(names: Iterable[str], values: Iterable[object]) -> dict[str, object]:
