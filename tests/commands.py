@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +38,13 @@ async def start(*arguments: object, cwd: Path, **environment: str) -> asyncio.su
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_as_in_the_foreground,
     )
+
+
+def _as_in_the_foreground() -> None:
+    """Let SIGINT through: what a script starts in the background inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def run(*arguments: object, cwd: Path, **environment: str) -> Outcome:

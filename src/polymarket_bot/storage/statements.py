@@ -124,15 +124,15 @@ def update(table: Table[Any]) -> str:
 
 
 @cache
-def insert_many(table: Table[Any]) -> str:
-    """Insert rows given as one array a column, leaving rows of the same key as they were."""
-    return _counted(insert_arrays(table, table.key))
+def insert_many(table: Table[Any], source: str = "") -> str:
+    """As `insert_new`, counted."""
+    return _counted(insert_new(table, table.key, source))
 
 
 @cache
-def insert_arrays(table: Table[Any], returning: tuple[str, ...]) -> str:
-    """Insert rows given as one array a column, and return columns of those really stored."""
-    rows = _arrays(table, table.written)
+def insert_new(table: Table[Any], returning: tuple[str, ...], source: str = "") -> str:
+    """Insert rows of arrays, or of a relation, whose keys are not there; return columns of them."""
+    rows = source or _arrays(table, table.written)
     return f"{_insert(table, rows)} ON CONFLICT DO NOTHING RETURNING {_names(returning)}"
 
 
@@ -195,11 +195,11 @@ def _allowed(table: Table[Any], given: str = "given") -> str:
 
 
 def _insert(table: Table[Any], rows: str, unless: str = "") -> str:
-    given = ", ".join(_given(table, name) for name in table.written)
+    values = ", ".join(_given(table, name) for name in table.written)
     return (
         f"INSERT INTO {relation(table)} AS stored ({_names(table.written)}) "
-        f"SELECT {given} FROM {rows} AS given ({_names(table.written)}) "
-        f"WHERE ({unless or 'false'}) IS NOT TRUE{_in_time(table, len(table.written), ' AND')}"
+        f"SELECT {values} FROM {rows} AS given ({_names(table.written)}) "
+        f"WHERE ({unless or 'false'}) IS NOT TRUE{_in_time(table, rows.count('$'), ' AND')}"
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import asyncpg
@@ -34,6 +34,7 @@ class Statement:
         args: its arguments.
         timeout: its own limit in seconds, None for the configured one.
         repeatable: running it twice is the same as once.
+        copied: what the verb takes in the place of text and arguments.
     """
 
     verb: str
@@ -41,17 +42,18 @@ class Statement:
     args: tuple[object, ...]
     timeout: float | None
     repeatable: bool
+    copied: Mapping[str, Any] | None = None
 
     async def send(self, connection: Connection) -> Any:  # noqa: ANN401 - as the verb
         """Call the driver's method."""
         call = getattr(connection, self.verb)
         try:
+            if self.copied is not None:
+                return await call(**self.copied, timeout=self.timeout)
             return await call(self.query, *self.args, timeout=self.timeout)
         except UnicodeEncodeError:
             raise
-        except (
-            ValueError
-        ) as error:  # of the driver's message, which shows the value that it refuses
+        except (ValueError, OverflowError) as error:  # the message may show the value
             raise asyncpg.DataError(f"a value cannot be sent: {error}") from error
 
 
@@ -66,10 +68,12 @@ class Executor(ABC):
     Attributes:
         future_skew: how far in the future a written time may lie, in seconds.
         shared: whether several tasks may call it at a time.
+        may_stage: whether its user may make temporary tables; None until that was asked.
     """
 
     future_skew: int = DEFAULT_FUTURE_SKEW
     shared: bool = True
+    may_stage: bool | None = None
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
@@ -121,6 +125,16 @@ class Executor(ABC):
     ) -> Any:  # noqa: ANN401 - a column's value
         """Run a statement and return the first value of its first row, or None."""
         return await self._run(Statement("fetchval", query, args, timeout, repeatable))
+
+    async def copy(
+        self, relation: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
+        """Copy rows into a relation `schema.name`."""
+        schema, _, name = relation.partition(".")
+        copied = {"table_name": name, "schema_name": schema, "columns": columns, "records": rows}
+        text = f"COPY {relation} FROM STDIN"
+        statement = Statement("copy_records_to_table", text, (), None, repeatable=False)
+        await self._run(replace(statement, copied=copied))
 
 
 class ConnectionExecutor(Executor):

@@ -9,15 +9,16 @@ its COMMIT. So either it sees the watermark that was moved, or the last read see
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar
 
 from polymarket_bot.storage import bulk
-from polymarket_bot.storage.bulk import Batch
+from polymarket_bot.storage.batch import Batch
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.models.trades import PolymarketTrade
 from polymarket_bot.storage.repositories import locks
 from polymarket_bot.storage.sql import NOW
-from polymarket_bot.storage.statements import insert_arrays, relation
+from polymarket_bot.storage.statements import insert_new, relation
 from polymarket_bot.storage.tables import LATE_TRADES, TRADES
 
 T = TypeVar("T")
@@ -36,21 +37,17 @@ DO UPDATE SET arrived_at = EXCLUDED.arrived_at, handled_at = NULL
 """What `RECORD` ends with: a trade that was deleted and has come again is late again."""
 
 # The watermark is read for each trade, since a join would scan those of all conditions.
-_STORED = f"""
-WITH stored AS ({insert_arrays(TRADES, ("condition_id", "trade_id", "timestamp"))}),
+_LATE = """
 late AS (SELECT condition_id, trade_id FROM stored WHERE timestamp <= (
     SELECT last_timestamp FROM trade_watermarks AS mark
     WHERE mark.condition_id = stored.condition_id
 ))
 """
+_RECORDED = f"""
+recorded AS ({RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM late {ANEW})
+"""
 _COUNTED = f"""
 SELECT (SELECT count(*) FROM stored) AS stored, (SELECT count(*) FROM late) AS late, {NOW} AS clock
-"""
-_STORE = f"{_STORED} {_COUNTED}"
-_STORE_AND_RECORD = f"""
-{_STORED}, recorded AS (
-    {RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM late {ANEW}
-) {_COUNTED}
 """
 _SAME = "USING (condition_id, trade_id)"
 _GIVEN = "unnest($1::text[], $2::text[]) AS given (condition_id, trade_id)"
@@ -89,13 +86,21 @@ async def store(db: Executor, trades: Iterable[PolymarketTrade]) -> Arrived:
 
     async def store() -> Arrived:
         records = await _enter(db, batch)
-        statement = _STORE_AND_RECORD if records else _STORE
-        counts = [await chunk.write(db, statement) for chunk in batch.chunked()]
+        statement = partial(_store, records)
+        counts = [await chunk.insert(db, statement) for chunk in batch.chunked()]
         return Arrived(sum(c["stored"] for c in counts), sum(c["late"] for c in counts))
 
     if not batch.rows:
         return Arrived(0, 0)
     return await db.atomically(store, isolation="read_committed")
+
+
+@cache
+def _store(records: bool, source: str) -> str:
+    """Store trades, and record the late ones where that is to be."""
+    stored = insert_new(TRADES, ("condition_id", "trade_id", "timestamp"), source)
+    parts = (f"stored AS ({stored})", _LATE, *([_RECORDED] if records else []))
+    return f"WITH {', '.join(parts)} {_COUNTED}"
 
 
 async def storing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from polymarket_bot.storage import bulk, statements
-from polymarket_bot.storage.bulk import Batch
+from polymarket_bot.storage.batch import Batch
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.repositories.keyed import KeyedRepository
 from polymarket_bot.storage.table import M

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from polymarket_bot.storage import bulk
+from polymarket_bot.storage.batch import chunks
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.ingest import Tally, TradeLike
 from polymarket_bot.storage.models.trades import PolymarketTrade
@@ -51,7 +52,7 @@ class Intake:
     async def take(self, batch: list[TradeLike]) -> None:
         """Sort a batch, and begin to store it once the one before is stored."""
         sorted_out = []
-        for part in bulk.chunks(batch, _SLICE):
+        for part in chunks(batch, _SLICE):
             sorted_out += self._tally.sort(part)
             await asyncio.sleep(0)
         await self._stored()

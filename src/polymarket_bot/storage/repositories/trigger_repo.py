@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import ClassVar
 
-from polymarket_bot.storage.bulk import Batch
+from polymarket_bot.storage.batch import Batch
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.repositories.trigger_claims import (

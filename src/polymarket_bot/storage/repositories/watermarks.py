@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from polymarket_bot.storage import bulk
+from polymarket_bot.storage.batch import chunks, in_future
 from polymarket_bot.storage.clock import parse_time, utc_text
 from polymarket_bot.storage.errors import FutureTime, InvalidInput
 from polymarket_bot.storage.repositories.keyed import KeyedRepository
@@ -105,7 +106,7 @@ class WatermarkRepository(KeyedRepository[M], Generic[M, K, V]):
         rows = self._rows(marks)
 
         async def advance() -> int:
-            return sum([await self._advance(chunk) for chunk in bulk.chunks(rows)])
+            return sum([await self._advance(chunk) for chunk in chunks(rows)])
 
         return await self._db.atomically(advance) if rows else 0
 
@@ -178,11 +179,7 @@ class WatermarkRepository(KeyedRepository[M], Generic[M, K, V]):
         if _seconds(mark) <= clock + skew:
             return
         limit = utc_text(datetime.fromtimestamp(clock + skew, UTC))
-        told = (
-            f"expected a time up to {limit}"
-            if isinstance(mark, str)
-            else bulk.in_future(clock, skew)
-        )
+        told = f"expected a time up to {limit}" if isinstance(mark, str) else in_future(clock, skew)
         raise FutureTime(_mark(self.table), mark, told)
 
     def _key(self, key: object) -> Any:  # noqa: ANN401 - a column's value
