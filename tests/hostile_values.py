@@ -95,7 +95,7 @@ class _Torn:
     def __eq__(self, other: object) -> bool:
         raise RuntimeError("no comparison")
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # what cannot be hashed
 
     def __float__(self) -> float:
         raise RuntimeError("no number")

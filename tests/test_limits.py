@@ -9,11 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from polymarket_bot.storage import (
-    AlreadyHeld,
     Conflict,
     Database,
     DatabaseConfig,
-    HoldLost,
     IdleTransactionTimeout,
     LockTimeout,
     Outcome,
@@ -183,78 +181,6 @@ async def test_cancellation_during_commit_waits_for_it(db: Database) -> None:
         await task
     assert "COMMIT was in flight: it was committed" in caught.value.__notes__
     assert await db.fetchval("SELECT count(*) FROM slow") == 1
-
-
-async def test_a_singleton_has_one_holder(db: Database) -> None:
-    async with db.singleton("job"):
-        with pytest.raises(AlreadyHeld, match=r"held by process \d+ of polymarket-bot-storage"):
-            async with db.singleton("job"):
-                pass
-        async with db.singleton("another"):
-            pass
-    async with db.singleton("job"):
-        pass
-
-
-async def test_a_singleton_waits_for_its_holder_as_long_as_it_is_told(db: Database) -> None:
-    order: list[str] = []
-
-    async def first() -> None:
-        async with db.singleton("job"):
-            await asyncio.sleep(0.3)
-            order.append("first")
-
-    task = asyncio.create_task(first())
-    await asyncio.sleep(0.15)
-    async with db.singleton("job", timeout=20):
-        order.append("second")
-    await task
-    assert order == ["first", "second"]
-
-
-async def test_a_holder_whose_connection_breaks_learns_of_it(db: Database) -> None:
-    with pytest.raises(HoldLost, match="job"):
-        async with db.singleton("job"):
-            await db.fetchval(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid IN"
-                " (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
-                " AND datname = current_database()"
-            )
-            await asyncio.sleep(60)
-    async with db.singleton("job"):
-        pass
-
-
-async def test_listen_hears_and_survives_a_killed_backend_and_says_so(db: Database) -> None:
-    heard: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
-
-    async def ear() -> None:
-        async for notification in db.listen("news"):
-            await heard.put((notification.payload, notification.missed))
-
-    async def listeners(number: int) -> None:
-        query = (
-            "SELECT count(*) = $1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-            " AND datname = current_database()"
-        )
-        async with asyncio.timeout(20):
-            while not await db.fetchval(query, number):  # noqa: ASYNC110 - seen only by looking
-                await asyncio.sleep(0.02)
-
-    task = asyncio.create_task(ear())
-    await listeners(1)
-    await db.execute("SELECT pg_notify('news', 'one')")
-    assert await heard.get() == ("one", False)
-    await db.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
-        " AND datname = current_database()"
-    )
-    assert await heard.get() == ("", True)
-    await db.execute("SELECT pg_notify('news', 'two')")
-    assert await heard.get() == ("two", False)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await listeners(0)
 
 
 async def test_observers_are_told_of_each_statement(db: Database) -> None:

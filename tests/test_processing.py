@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any
 
 import pytest
 
 from polymarket_bot.storage import (
     Database,
-    DatabaseConfig,
-    IdleTransactionTimeout,
-    InvalidInput,
     PolymarketTrade,
     ProcessReport,
-    QueryError,
     TradeRepository,
     TradeWatermarkRepository,
-    TransactionError,
     TriggerRepository,
-    seed_files,
 )
-from tests.commands import eventually
+from tests.handing_over import NOW, Seen, at, nothing, trades_config
 from tests.makers import CONDITION, trade, trigger
-from tests.schemas import load
-
-NOW = 1_760_000_000
-WAITS = """
-SELECT count(*) > 0 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
-"""
 
 
 @pytest.fixture
@@ -43,24 +28,6 @@ def trades(db: Database) -> TradeRepository:
 @pytest.fixture
 def marks(db: Database) -> TradeWatermarkRepository:
     return TradeWatermarkRepository(db)
-
-
-class Seen:
-    """A handler that remembers what it was given, one list a call."""
-
-    def __init__(self) -> None:
-        self.calls: list[list[str]] = []
-
-    async def __call__(self, trades: list[PolymarketTrade]) -> None:
-        self.calls.append([found.trade_id for found in trades])
-
-
-def at(second: int, *names: str) -> list[PolymarketTrade]:
-    return [trade(name, timestamp=NOW + second) for name in names]
-
-
-async def nothing(_: list[PolymarketTrade]) -> None:
-    """Do nothing."""
 
 
 async def test_new_trades_come_in_the_order_of_time_and_id(
@@ -212,12 +179,6 @@ async def test_a_busy_condition_is_skipped_and_another_is_not(
     assert others.calls == [["b"]]
 
 
-def trades_config(trades: TradeRepository) -> DatabaseConfig:
-    db = trades._db
-    assert isinstance(db, Database)
-    return db.config
-
-
 async def test_of_many_workers_each_trade_is_handed_to_one(trades: TradeRepository) -> None:
     await trades.create_many(trade(f"{n:03}", timestamp=NOW + n // 3) for n in range(120))
     seen = Seen()
@@ -230,281 +191,14 @@ async def test_of_many_workers_each_trade_is_handed_to_one(trades: TradeReposito
     assert list(chain(*seen.calls)) == [f"{n:03}" for n in range(120)]
 
 
-async def test_what_arrives_at_or_behind_the_watermark_is_handed_over_once(
-    trades: TradeRepository, marks: TradeWatermarkRepository
-) -> None:
-    await marks.update(CONDITION, NOW)
-    await trades.ingest([*at(-9, "b"), *at(0, "c"), *at(-9, "a"), *at(1, "d")])
-    seen, behind = Seen(), Seen()
-    report = await trades.process_new(CONDITION, seen, on_late=behind)
-    assert report == ProcessReport(handled=1, late=3, watermark=NOW + 1)
-    assert (seen.calls, behind.calls) == ([["d"]], [["a", "b", "c"]])
-    assert not await anything(trades)
-
-
-async def anything(trades: TradeRepository) -> list[list[str]]:
-    """Return what would be handed over now, and do."""
-    seen = Seen()
-    await trades.process_new(CONDITION, seen, on_late=seen)
-    return seen.calls
-
-
-@pytest.mark.parametrize("way", ["create", "create_many", "ingest", "upsert", "upsert_many"])
-async def test_every_way_in_records_what_is_late(
-    trades: TradeRepository, marks: TradeWatermarkRepository, way: str
-) -> None:
-    await marks.update(CONDITION, NOW)
-    late, timely = trade("late", timestamp=NOW - 1), trade("timely", timestamp=NOW + 1)
-    for _ in range(2):  # the second time they are known
-        if way in {"create", "upsert"}:
-            for one in (late, timely):
-                await getattr(trades, way)(one)
-        else:
-            await getattr(trades, way)([late, timely])
-    assert await anything(trades) == [["late"], ["timely"]]
-    assert not await anything(trades)
-
-
-async def test_late_trades_go_to_the_handler_in_a_call_of_their_own_where_no_other_is_given(
-    trades: TradeRepository, marks: TradeWatermarkRepository
-) -> None:
-    await marks.update(CONDITION, NOW)
-    await trades.create_many([*at(1, "new"), *at(-1, "late")])
-    seen = Seen()
-    await trades.process_new(CONDITION, seen)
-    assert seen.calls == [["late"], ["new"]]
-
-
-async def test_of_many_late_trades_no_more_than_the_limit_come_at_once(
-    trades: TradeRepository, marks: TradeWatermarkRepository
-) -> None:
-    await marks.update(CONDITION, NOW)
-    await trades.create_many(at(-1, "a", "b", "c", "d", "e"))
-    seen = Seen()
-    while (await trades.process_new(CONDITION, seen, limit=2)).late:
-        pass
-    assert seen.calls == [["a", "b"], ["c", "d"], ["e"]]
-
-
-async def test_a_trade_that_is_stored_while_the_handler_works_is_late(
+async def test_the_watermark_that_is_reported_is_the_one_that_stands(
     trades: TradeRepository,
 ) -> None:
-    await trades.create_many(at(5, "a"))
+    await trades.create_many(at(0, "a"))
     config = trades_config(trades)
 
-    async def slow(_: list[PolymarketTrade]) -> None:
+    async def skip_ahead(_: list[PolymarketTrade]) -> None:
         async with Database(config) as other:
-            report = await TradeRepository(other).ingest([*at(3, "b"), *at(5, "c"), *at(7, "d")])
-            assert (report.inserted, report.late) == (3, 0)
+            await TradeWatermarkRepository(other).update(CONDITION, NOW + 50)
 
-    assert (await trades.process_new(CONDITION, slow)).handled == 1
-    assert await anything(trades) == [["b", "c"], ["d"]]
-    assert not await anything(trades)
-
-
-async def test_a_trade_of_a_transaction_that_began_before_the_watermark_moved_is_not_lost(
-    db: Database, trades: TradeRepository
-) -> None:
-    await trades.create_many(at(5, "a"))
-    seen, entered, go_on = Seen(), asyncio.Event(), asyncio.Event()
-
-    async def ingest_slowly() -> None:
-        async with db.transaction():
-            report = await trades.ingest(at(3, "b"))
-            assert (report.inserted, report.late) == (1, 0)
-            entered.set()
-            await go_on.wait()
-
-    ingesting = asyncio.create_task(ingest_slowly())
-    await entered.wait()
-    processing = asyncio.create_task(trades.process_new(CONDITION, seen))
-    await eventually(db, WAITS)
-    assert seen.calls == [["a"]]  # it is handed over, and waits for the other's commit
-    go_on.set()
-    await asyncio.gather(ingesting, processing)
-    assert await anything(trades) == [["b"]]
-
-
-async def test_an_ingest_that_waits_for_the_gate_sees_the_watermark_that_was_moved(
-    db: Database, trades: TradeRepository
-) -> None:
-    await trades.create_many(at(5, "a"))
-    moved, go_on = asyncio.Event(), asyncio.Event()
-
-    async def process() -> None:
-        async with db.transaction():
-            await trades.process_new(CONDITION, nothing)
-            moved.set()
-            await go_on.wait()
-
-    processing = asyncio.create_task(process())
-    await moved.wait()
-    ingesting = asyncio.create_task(trades.ingest(at(3, "b")))
-    await eventually(db, WAITS)
-    go_on.set()
-    await processing
-    assert (await ingesting).late == 1
-    assert await anything(trades) == [["b"]]
-
-
-async def test_a_reset_hands_over_again_each_trade_once(
-    trades: TradeRepository, marks: TradeWatermarkRepository
-) -> None:
-    await trades.create_many([*at(0, "a"), *at(5, "b")])
-    assert await anything(trades) == [["a", "b"]]
-    await trades.create_many(at(3, "c"))
-    await marks.reset(CONDITION, NOW, "a test")
-    assert await anything(trades) == [["c", "b"]]
-    assert not await anything(trades)
-
-
-async def test_a_late_trade_that_was_deleted_and_comes_again_is_late_again(
-    trades: TradeRepository, marks: TradeWatermarkRepository
-) -> None:
-    await marks.update(CONDITION, NOW)
-    (late,) = at(-1, "late")
-    for _ in range(2):
-        await trades.create(late)
-        assert await anything(trades) == [["late"]]
-        assert await trades.delete((CONDITION, "late"))
-    assert not await anything(trades)
-
-
-async def test_in_a_block_all_of_it_belongs_to_the_block(
-    db: Database, trades: TradeRepository, marks: TradeWatermarkRepository
-) -> None:
-    await marks.update(CONDITION, NOW)
-    await trades.create_many([*at(-1, "late"), *at(1, "new")])
-    with pytest.raises(ZeroDivisionError):
-        async with db.transaction():
-            assert await anything(trades) == [["late"], ["new"]]
-            assert not await anything(trades)
-            raise ZeroDivisionError
-    assert await anything(trades) == [["late"], ["new"]]
-
-
-async def test_a_repository_on_a_connection_processes_in_its_transaction(db: Database) -> None:
-    await TradeRepository(db).create_many(at(0, "a"))
-    async with db.connection() as connection, connection.transaction():
-        assert await anything(TradeRepository(connection)) == [["a"]]
-    assert await TradeWatermarkRepository(db).get_timestamp(CONDITION) == NOW
-
-
-@pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
-async def test_where_others_are_not_seen_nothing_is_processed_or_stored(
-    db: Database, trades: TradeRepository, isolation: Any
-) -> None:
-    async with db.transaction(isolation=isolation):
-        with pytest.raises(TransactionError, match="open the block without isolation="):
-            await trades.process_new(CONDITION, nothing)
-    async with db.transaction(isolation=isolation):
-        with pytest.raises(TransactionError, match="trades cannot be stored under"):
-            await trades.create_many(at(0, "a"))
-    assert await trades.count() == 0
-
-
-async def test_a_server_whose_default_is_another_isolation_is_no_obstacle(db: Database) -> None:
-    name = await db.fetchval("SELECT current_database()")
-    await db.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
-    async with Database(db.config) as other:
-        assert await other.fetchval("SHOW transaction_isolation") == "repeatable read"
-        trades = TradeRepository(other)
-        await trades.ingest(at(0, "a"))
-        await trades.upsert_many(at(1, "b"))
-        assert await anything(trades) == [["a", "b"]]
-        assert await TriggerRepository(other).claim(trigger())
-
-
-async def test_a_handler_does_not_process_its_own_condition(trades: TradeRepository) -> None:
-    await trades.create_many(at(0, "a"))
-
-    async def again(_: list[PolymarketTrade]) -> None:
-        await trades.process_new(CONDITION, nothing)
-
-    with pytest.raises(TransactionError, match="let it return"):
-        await trades.process_new(CONDITION, again)
-    assert await anything(trades) == [["a"]]
-
-
-@pytest.fixture
-async def hasty(db_url: str) -> AsyncIterator[TradeRepository]:
-    config = DatabaseConfig(url=db_url, idle_in_transaction_timeout=0.3)
-    async with Database(config) as database:
-        yield TradeRepository(database)
-
-
-@pytest.mark.parametrize("waits", ["for ever", "for long"])
-async def test_a_handler_that_lets_the_transaction_idle_gets_that_error(
-    hasty: TradeRepository, waits: str
-) -> None:
-    await hasty.create_many(at(0, "a"))
-    calls = 0
-
-    async def wait(_: list[PolymarketTrade]) -> None:
-        nonlocal calls
-        calls += 1
-        await asyncio.sleep(0.6 if waits == "for long" else 3600)
-
-    with pytest.raises(IdleTransactionTimeout, match="rolled back"):
-        await hasty.process_new(CONDITION, wait)
-    assert calls == 1
-    assert await anything(hasty) == [["a"]]
-
-
-async def test_a_slow_handler_that_runs_statements_is_not_idle(hasty: TradeRepository) -> None:
-    await hasty.create_many(at(0, "a"))
-
-    async def ask(_: list[PolymarketTrade]) -> None:
-        for _turn in range(12):
-            await asyncio.sleep(0.1)
-            await hasty.count()
-
-    assert (await hasty.process_new(CONDITION, ask)).handled == 1
-
-
-WRONG = [
-    ("condition_id", {"condition_id": None}),
-    ("handler", {"handler": None}),
-    ("on_late", {"on_late": "f"}),
-    ("limit", {"limit": 0}),
-    ("limit", {"limit": -1}),
-    ("limit", {"limit": 1.5}),
-    ("settle_seconds", {"settle_seconds": -0.1}),
-    ("settle_seconds", {"settle_seconds": float("nan")}),
-    ("settle_seconds", {"settle_seconds": "2"}),
-    ("now", {"now": "today"}),
-]
-
-
-@pytest.mark.parametrize(("field", "change"), WRONG)
-async def test_an_argument_that_does_not_fit_is_named(
-    trades: TradeRepository, field: str, change: dict[str, Any]
-) -> None:
-    await trades.create_many(at(0, "a"))
-    given: dict[str, Any] = {"condition_id": CONDITION, "handler": nothing, **change}
-    with pytest.raises(InvalidInput) as caught:
-        await trades.process_new(**given)
-    assert caught.value.field == field
-    assert await anything(trades) == [["a"]]
-
-
-async def test_a_handler_that_cannot_be_awaited_is_refused(trades: TradeRepository) -> None:
-    await trades.create_many(at(0, "a"))
-    with pytest.raises(InvalidInput, match="async function"):
-        await trades.process_new(CONDITION, lambda _: None)  # type: ignore[arg-type,return-value]
-    assert await anything(trades) == [["a"]]
-
-
-async def test_without_schema_ops_trades_are_stored_and_processing_says_what_to_do(
-    empty_url: str,
-) -> None:
-    await load(empty_url, *seed_files()[:1])
-    async with Database(DatabaseConfig(url=empty_url)) as db:
-        trades = TradeRepository(db)
-        await TradeWatermarkRepository(db).update(CONDITION, NOW)
-        report = await trades.ingest([*at(-1, "a"), *at(1, "b")])
-        assert (report.inserted, report.late) == (2, 1)
-        await trades.upsert_many(at(-2, "c"))
-        with pytest.raises(QueryError, match="migrate"):
-            await trades.process_new(CONDITION, nothing)
-        assert await trades.count() == 3
+    assert (await trades.process_new(CONDITION, skip_ahead)).watermark == NOW + 50

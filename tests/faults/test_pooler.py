@@ -251,7 +251,7 @@ def test_a_schema_name_with_a_transaction_pooler_is_refused_with_the_remedy() ->
 
 async def hears_and_holds(db: Database, channel: str) -> None:
     """Prove that a notification arrives and that a name is held once."""
-    async with aclosing(db.listen(channel)) as heard:  # type: ignore[type-var]
+    async with aclosing(db.listen(channel)) as heard:  # type: ignore[type-var]  # an iterator that is a generator
         first = asyncio.ensure_future(anext(heard))
         while not first.done():
             await db.execute("SELECT pg_notify($1, 'told')", channel)

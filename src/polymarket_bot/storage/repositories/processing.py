@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from polymarket_bot.storage.connections.executor import Executor
@@ -114,13 +114,14 @@ async def _turn(db: Executor, work: Work) -> ProcessReport:
     new = await _read(db, _NEW, condition, before, work.limit, work.now, work.settle)
     last = (new[-1].timestamp if new else None) or before
     ids = [trade.trade_id for trade in (*late, *new)]
-    report = ProcessReport(len(new), len(late), last)
+    report = ProcessReport(len(new), len(late), before)
     await _hand_over(work.on_late, late)
     await _hand_over(work.handler, new)
     if report.handled:
         await locks.lock(db, [gate(condition)], _REFUSED)
         await db.execute(_PASSED, condition, before, last, ids)
-        await TradeWatermarkRepository(db).update(condition, last)
+        mark = await TradeWatermarkRepository(db).update(condition, last)
+        report = replace(report, watermark=mark.last_timestamp)
     if ids:
         await db.execute(_HANDLED, condition, ids)
     return report
