@@ -23,7 +23,7 @@ from polymarket_bot.storage.table import Table
 
 T = TypeVar("T")
 
-_CHUNK = 5_000
+_CHUNK = 10_000
 _STAGED_FROM = 500  # a temporary table takes a millisecond, arrays 10 us more for each row
 
 
@@ -62,13 +62,15 @@ class Batch:
         if not self.table.moments:
             return []
         with self.blaming():
-            return [max((moment for _, moment in self._moments()), default=0) - skew]
+            latest = [max(moments, default=0) for _, moments in self._moments()]
+            return [max(latest) - skew]
 
     def refuse_future(self, clock: int, skew: int) -> None:
         """Raise `FutureTime` for the first time that is later than `clock` plus `skew`."""
-        for name, moment in self._moments():
-            if moment > clock + skew:
-                raise FutureTime(name, moment, in_future(clock, skew))
+        for name, moments in self._moments():
+            for moment in moments:
+                if moment > clock + skew:
+                    raise FutureTime(name, moment, in_future(clock, skew))
 
     def distinct(self, key: tuple[str, ...], *, last: bool = False) -> Batch:
         """Return the first row of each key, or the last, in key order.
@@ -93,9 +95,11 @@ class Batch:
         """As `distinct`, for an insert that leaves what is there: twins may follow the first."""
         if key != self.table.key or any(self.table.columns[name].sql != "text" for name in key):
             return self.distinct(key)
-        places = [self.columns.index(name) for name in key]
+        rows = list(self.rows)
         with self.blaming():
-            return self._with(sorted(self.rows, key=itemgetter(*places)))
+            for name in reversed(key):  # a sort by texts is several times as fast as one by pairs
+                rows.sort(key=itemgetter(self.columns.index(name)))
+        return self._with(rows)
 
     def turns(self, key: tuple[str, ...]) -> list[Batch]:
         """Return batches to be written one after the other, none of which has a key twice.
@@ -166,15 +170,15 @@ class Batch:
             InvalidInput: a value does not fit its column; none of the rows is stored.
             FutureTime: a Unix time lies in the future; none of the rows is stored.
         """
-        arrays = [list(column) for column in zip(*self.rows, strict=True)]
-        return await self._write(executor, statement, *arrays)
+        return await self._write(executor, statement, *map(list, zip(*self.rows, strict=True)))
 
     async def _write(self, executor: Executor, statement: str, *args: object) -> asyncpg.Record:
         skew = executor.future_skew
+        reached = self.reached(skew)
         with self.blaming():
-            record = await executor.fetchrow(statement, *args, *self.reached(skew))
+            record = await executor.fetchrow(statement, *args, *reached)
         assert record is not None, "an aggregate returns one row"  # noqa: S101 - for mypy
-        if self.table.moments:
+        if reached and record["clock"] < reached[0]:
             self.refuse_future(record["clock"], skew)
         return record
 
@@ -192,7 +196,7 @@ class Batch:
             self.table.blame(self.columns, self.rows)
             raise
 
-    def _moments(self) -> Iterator[tuple[str, int]]:
+    def _moments(self) -> Iterator[tuple[str, list[int]]]:
         for name in self.table.moments:
             place = self.columns.index(name)
-            yield from ((name, row[place]) for row in self.rows if row[place] is not None)
+            yield name, [row[place] for row in self.rows if row[place] is not None]

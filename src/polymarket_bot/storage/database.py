@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,7 +29,12 @@ from polymarket_bot.storage.connections.transactions import (
     no_scope,
     refuse_inside,
 )
-from polymarket_bot.storage.connections.units import open_block, outermost_block, repeated_block
+from polymarket_bot.storage.connections.units import (
+    RETRIES,
+    open_block,
+    outermost_block,
+    repeated_block,
+)
 from polymarket_bot.storage.drift import SchemaDrift, SchemaReport
 from polymarket_bot.storage.errors import NotInitialized
 from polymarket_bot.storage.health import HealthReport, examine
@@ -190,7 +196,7 @@ class Database(Executor):
         self,
         fn: Callable[[], Awaitable[_T]],
         *,
-        retries: int = 5,
+        retries: int = RETRIES,
         isolation: Isolation | None = None,
     ) -> _T:
         """Await `fn()` inside a transaction block, again where nothing of it was stored.
@@ -225,12 +231,21 @@ class Database(Executor):
         self._opened().counters.retries += 1
 
     async def atomically(
-        self, fn: Callable[[], Awaitable[_T]], *, isolation: Isolation | None = None
+        self,
+        fn: Callable[[], Awaitable[_T]],
+        *,
+        isolation: Isolation | None = None,
+        first: str = "",
     ) -> _T:
         """Await `fn()` in a block of its own, or as a savepoint of the block that is open."""
         if current_scope(self) is None:
-            return await self.run_in_transaction(fn, isolation=isolation)
+            block = partial(
+                outermost_block, self, self._opened(), self.config, isolation=isolation, first=first
+            )
+            return await repeated_block(block, fn, RETRIES, self._count_retry)
         async with self.transaction():
+            if first:
+                await self.execute(first)
             return await fn()
 
     def singleton(self, name: str, *, timeout: float = 0) -> AbstractAsyncContextManager[None]:
@@ -337,6 +352,11 @@ class Database(Executor):
         except Exception as error:  # noqa: BLE001 - the answer is the report
             _log.warning("health check failed: %s", type(error).__name__)
             return False
+
+    def told(self, xid: str) -> None:
+        """Take note of the transaction's id, which a statement has returned."""
+        if scope := current_scope(self):
+            scope.pulse.xid = xid
 
     def _opened(self) -> LeasePool:
         if self._leases is None:

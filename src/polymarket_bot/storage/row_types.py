@@ -1,13 +1,16 @@
-"""Which types validation leaves in a row, so that a write can tell what went around it."""
+"""The values of a row: how they are taken, and which types validation leaves in them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
 from polymarket_bot.storage.types import Column
+
+Getter: TypeAlias = Callable[[Any], tuple[Any, ...]]
 
 
 class RowTypes:
@@ -39,6 +42,14 @@ class RowTypes:
         if not wrong:
             self._right.add(types)
         return wrong
+
+
+def getter(*places: str | int) -> Getter:
+    """Return what takes the values of places, in their order, from a mapping or a sequence."""
+    if len(places) != 1:
+        return itemgetter(*places) if places else lambda _: ()
+    (place,) = places  # the driver's rows are tuples, also those of one column
+    return lambda values: (values[place],)
 
 
 def _kinds(column: Column, adapter: TypeAdapter[Any]) -> tuple[type, ...]:

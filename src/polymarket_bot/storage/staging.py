@@ -23,9 +23,9 @@ _DROP = f"DROP TABLE {RELATION}"
 
 async def is_allowed(db: Executor) -> bool:
     """Tell whether the user may make temporary tables; asked once."""
-    if db.may_stage is None:
-        db.may_stage = bool(await db.fetchval(_ALLOWED, repeatable=True))
-    return db.may_stage
+    if _ALLOWED not in db.learned:
+        db.learned[_ALLOWED] = bool(await db.fetchval(_ALLOWED, repeatable=True))
+    return db.learned[_ALLOWED]
 
 
 async def stage(db: Executor, table: Table[Any], rows: Sequence[Sequence[Any]]) -> None:

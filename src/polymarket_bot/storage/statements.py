@@ -126,14 +126,14 @@ def update(table: Table[Any]) -> str:
 @cache
 def insert_many(table: Table[Any], source: str = "") -> str:
     """As `insert_new`, counted."""
-    return _counted(insert_new(table, table.key, source))
+    return _counted(insert_new(table, ("1",), source))
 
 
 @cache
 def insert_new(table: Table[Any], returning: tuple[str, ...], source: str = "") -> str:
-    """Insert rows of arrays, or of a relation, whose keys are not there; return columns of them."""
+    """Insert rows of arrays, or of a relation, whose keys are not there; return SQL of them."""
     rows = source or _arrays(table, table.written)
-    return f"{_insert(table, rows)} ON CONFLICT DO NOTHING RETURNING {_names(returning)}"
+    return f"{_insert(table, rows)} ON CONFLICT DO NOTHING RETURNING {', '.join(returning)}"
 
 
 @cache

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from polymarket_bot.storage.clock import is_canonical
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.lifecycle import Lifecycle
-from polymarket_bot.storage.row_types import RowTypes
+from polymarket_bot.storage.row_types import Getter, RowTypes, getter
 from polymarket_bot.storage.types import Column, as_real, column_in
 
 M = TypeVar("M", bound=BaseModel)
@@ -93,6 +93,10 @@ class Table(Generic[M]):
         return tuple(name for name in self.written if self.columns[name].unix_seconds)
 
     @cached_property
+    def _in_columns(self) -> Getter:
+        return getter(*self.columns)
+
+    @cached_property
     def _times(self) -> tuple[tuple[str, int], ...]:
         return tuple(
             (name, place)
@@ -105,8 +109,8 @@ class Table(Generic[M]):
         return RowTypes(self.columns, self._adapters)
 
     @cached_property
-    def _written_places(self) -> tuple[int, ...]:
-        return tuple(place for place, name in enumerate(self.columns) if name in self.written)
+    def _written_of(self) -> Getter:
+        return getter(*(n for n, name in enumerate(self.columns) if name in self.written))
 
     @cached_property
     def _converters(self) -> tuple[tuple[str, Any], ...]:
@@ -220,7 +224,7 @@ class Table(Generic[M]):
             for name, value in zip(columns, row, strict=True):
                 self._validated(name, value, name)
 
-    def values_of(self, model: M) -> list[Any]:
+    def values_of(self, model: M) -> tuple[Any, ...]:
         """Return the values that an insert gives, in the order of `written`.
 
         A time as text that an older writer spelled otherwise becomes canonical. The model is not
@@ -231,9 +235,9 @@ class Table(Generic[M]):
                 does not take.
         """
         values = self.all_values_of(model)
-        return [values[place] for place in self._written_places] if self.generated else values
+        return self._written_of(values) if self.generated else values
 
-    def numbered_values_of(self, model: M) -> list[Any]:
+    def numbered_values_of(self, model: M) -> tuple[Any, ...]:
         """Return the values of all columns, in their order, as `values_of` does.
 
         Raises:
@@ -254,26 +258,32 @@ class Table(Generic[M]):
         self._refuse_other(model)
         return any(vars(model).get(name) is not None for name in self.key if name in self.generated)
 
-    def all_values_of(self, model: M) -> list[Any]:
+    def all_values_of(self, model: M) -> tuple[Any, ...]:
         """Return the values of all columns, in their order, as they are stored.
 
         Raises:
             InvalidInput: as `values_of`.
         """
         self._refuse_other(model)
-        fields = model.__dict__
         try:
-            values = [fields[name] for name in self.columns]
+            values = self._in_columns(model.__dict__)
         except KeyError as error:  # by `model_construct`
             expected = f"expected a {self.model.__name__} with all of its fields"
             raise InvalidInput(str(error.args[0]), None, expected) from error
         if wrong := self._types.wrong(values):
-            for place, name in wrong:
-                values[place] = self.check(name, values[place])
+            values = self._checked(values, wrong)
         for name, place in self._times:
             if values[place] is not None and not is_canonical(values[place]):
-                values[place] = self.check(name, values[place])
+                values = self._checked(values, [(place, name)])
         return values
+
+    def _checked(
+        self, values: tuple[Any, ...], places: Iterable[tuple[int, str]]
+    ) -> tuple[Any, ...]:
+        checked = list(values)
+        for place, name in places:
+            checked[place] = self.check(name, values[place])
+        return tuple(checked)
 
     def _refuse_other(self, model: object) -> None:
         if not isinstance(model, self.model):

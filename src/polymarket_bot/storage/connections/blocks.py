@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, driver_errors, translated
+from polymarket_bot.storage.connections.pulse import Pulse
 from polymarket_bot.storage.errors import (
     ConnectionLost,
     Outcome,
@@ -45,6 +46,8 @@ class Written:
 Lookup: TypeAlias = Callable[[Written], Awaitable[Outcome]]
 """Finds out what became of a transaction whose connection was lost at COMMIT."""
 
+XID = "pg_current_xact_id_if_assigned()::text"
+
 # Without the release the savepoint would stay, and the block around would go back to it.
 _UNDO_BLOCK = "ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block"
 
@@ -66,6 +69,7 @@ class TaggedConnection(asyncpg.Connection):
     """
 
     last_tag: str = ""
+    _following: str = ""
     pooled: bool = False
     clear: bool = False
     timeline: str | None = None
@@ -73,8 +77,14 @@ class TaggedConnection(asyncpg.Connection):
 
     async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:
         """Run a statement and return its command tag."""
+        if self._following:
+            query, self._following = f"{query}{self._following}", ""
         self.last_tag = await super().execute(query, *args, timeout=timeout)
         return self.last_tag
+
+    def follow(self, statement: str) -> None:
+        """Send `statement` together with the next one that is executed, which ends with a `;`."""
+        self._following = statement
 
 
 def is_closed(connection: Connection) -> bool:
@@ -99,6 +109,8 @@ async def transaction_block(
     readonly: bool = False,
     deferrable: bool = False,
     lookup: Lookup | None = None,
+    pulse: Pulse | None = None,
+    first: str = "",
 ) -> AsyncIterator[Connection]:
     """Commit when the body ends, roll back when it raises.
 
@@ -110,6 +122,9 @@ async def transaction_block(
         readonly: refuse writes.
         deferrable: wait for a safe snapshot.
         lookup: finds out what became of a COMMIT whose connection was lost.
+        pulse: may know the transaction's id, which is asked for otherwise.
+        first: a statement that is sent together with BEGIN, on a `TaggedConnection`; where it
+            fails, the connection must be reset.
 
     Raises:
         TransactionAborted: the server rolled back what the body let end.
@@ -118,17 +133,31 @@ async def transaction_block(
     transaction = connection.transaction(
         isolation=isolation, readonly=readonly, deferrable=deferrable
     )
-    with _lost_means(Outcome.ROLLED_BACK, connection):
+    with _lost_means(Outcome.ROLLED_BACK, connection), _followed(connection, first):
         await transaction.start()
     try:
         yield connection
-        written = None if readonly else await _written(connection)
+        written = None if readonly else await _written(connection, pulse)
     except BaseException:
         await _undo(transaction.rollback)
         raise
     await _uncancelled(_commit(connection, transaction, written, lookup))
     if getattr(connection, "last_tag", None) == "ROLLBACK":
         raise TransactionAborted
+
+
+@contextmanager
+def _followed(connection: Connection, statement: str) -> Iterator[None]:
+    """Send `statement`, if there is one, together with what is executed meanwhile."""
+    if not statement:
+        yield
+        return
+    follow = cast("TaggedConnection", connection).follow
+    follow(statement)
+    try:
+        yield
+    finally:
+        follow("")
 
 
 @contextmanager
@@ -140,22 +169,27 @@ def _lost_means(outcome: Outcome, connection: Connection) -> Iterator[None]:
         raise translated(error, closed=is_closed(connection), outcome=outcome) from error
 
 
-async def _written(connection: Connection) -> Written | None:
+async def _written(connection: Connection, pulse: Pulse | None) -> Written | None:
     """Return what must be known of the transaction to ask for it; None if it wrote nothing.
 
     Raises:
         TransactionAborted: a statement of it failed.
         ConnectionLost: it was never committed.
     """
-    with _lost_means(Outcome.ROLLED_BACK, connection):
-        try:
-            xid = await connection.fetchval("SELECT pg_current_xact_id_if_assigned()::text")
-        except asyncpg.InFailedSQLTransactionError as error:
-            raise TransactionAborted from error
+    xid = (pulse and pulse.xid) or await _xid(connection)
     if xid is None:
         return None
     pid = None if getattr(connection, "pooled", False) else connection.get_server_pid()
     return Written(xid, getattr(connection, "timeline", None), pid)
+
+
+async def _xid(connection: Connection) -> str | None:
+    with _lost_means(Outcome.ROLLED_BACK, connection):
+        try:
+            xid: str | None = await connection.fetchval(f"SELECT {XID}")
+        except asyncpg.InFailedSQLTransactionError as error:
+            raise TransactionAborted from error
+    return xid
 
 
 async def _commit(

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import asyncpg
@@ -68,12 +69,18 @@ class Executor(ABC):
     Attributes:
         future_skew: how far in the future a written time may lie, in seconds.
         shared: whether several tasks may call it at a time.
-        may_stage: whether its user may make temporary tables; None until that was asked.
     """
 
     future_skew: int = DEFAULT_FUTURE_SKEW
     shared: bool = True
-    may_stage: bool | None = None
+
+    @cached_property
+    def learned(self) -> dict[str, bool]:
+        """What was found out about the database, by the question, so that it is asked once."""
+        return {}
+
+    def told(self, xid: str) -> None:  # noqa: B027 - a connection's own block asks for it
+        """Take note of the transaction's id, which a statement has returned."""
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
@@ -81,13 +88,14 @@ class Executor(ABC):
 
     @abstractmethod
     async def atomically(
-        self, fn: Callable[[], Awaitable[T]], *, isolation: Isolation | None = None
+        self, fn: Callable[[], Awaitable[T]], *, isolation: Isolation | None = None, first: str = ""
     ) -> T:
         """Await `fn()` in a transaction block, or in a savepoint inside one.
 
         Args:
             fn: what to do; it must bear to be done again: it is, where nothing of it was stored.
             isolation: of a block of its own; one that is open has its own.
+            first: a statement that takes its locks; in a block of its own it costs no round trip.
         """
 
     @abstractmethod
@@ -158,10 +166,12 @@ class ConnectionExecutor(Executor):
         return transaction_block(self._connection, isolation=isolation)
 
     async def atomically(
-        self, fn: Callable[[], Awaitable[T]], *, isolation: Isolation | None = None
+        self, fn: Callable[[], Awaitable[T]], *, isolation: Isolation | None = None, first: str = ""
     ) -> T:
         """Await `fn()` in a transaction block on the connection, or in a savepoint inside one."""
         async with self.transaction(isolation=isolation):
+            if first:
+                await self.execute(first)
             return await fn()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from polymarket_bot.storage.connections.blocks import Connection
+from polymarket_bot.storage.connections.pulse import Pulse
 from polymarket_bot.storage.errors import (
     ConnectionLost,
     IdleTransactionTimeout,
@@ -20,36 +20,6 @@ from polymarket_bot.storage.errors import (
 
 _GRACE = 0.5
 """How many seconds the server has to end an idle transaction first."""
-
-
-class Pulse:
-    """When a transaction ran its last statement, savepoints' included.
-
-    Attributes:
-        active: when one last ended, by the monotonic clock.
-        running: whether one is running.
-        lent: the user had the connection in hands, and may be running one on it.
-    """
-
-    def __init__(self) -> None:
-        self.active = time.monotonic()
-        self.running = False
-        self.lent = False
-
-    @contextmanager
-    def beat(self) -> Iterator[None]:
-        """Note that a statement runs meanwhile."""
-        self.running = True
-        try:
-            yield
-        finally:
-            self.running = False
-            self.active = time.monotonic()
-
-    @property
-    def idle(self) -> float:
-        """For how many seconds it has surely run none."""
-        return 0 if self.running or self.lent else time.monotonic() - self.active
 
 
 class Lent:
@@ -158,8 +128,8 @@ async def scope_of(
     database: object,
     block: AbstractAsyncContextManager[Connection],
     limit: float,
+    pulse: Pulse,
     *,
-    pulse: Pulse | None = None,
     joined: bool = True,
 ) -> AsyncIterator[Scope]:
     """Make this task's calls on `database`, and those of tasks started inside, part of `block`.
@@ -168,7 +138,7 @@ async def scope_of(
     transaction. Without `joined`, only what is run on the block's connection itself is part of it.
     """
     async with block as connection:
-        scope, outer = Scope(connection, limit, pulse or Pulse()), _scopes.get()
+        scope, outer = Scope(connection, limit, pulse), _scopes.get()
         if joined:
             _scopes.set({**outer, database: scope})
         try:

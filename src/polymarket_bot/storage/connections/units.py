@@ -20,6 +20,7 @@ from polymarket_bot.storage.connections.blocks import (
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.connections.holders import caller
 from polymarket_bot.storage.connections.leases import LeasePool
+from polymarket_bot.storage.connections.pulse import Pulse
 from polymarket_bot.storage.connections.retries import pauses
 from polymarket_bot.storage.connections.transactions import (
     Scope,
@@ -39,6 +40,9 @@ from polymarket_bot.storage.errors import (
 )
 
 _T = TypeVar("_T")
+
+RETRIES = 5
+"""How often a block is done again at most."""
 
 
 def open_block(
@@ -68,7 +72,7 @@ def open_block(
             "isolation, readonly or deferrable of its own",
             remedy="give them to the outermost block",
         )
-    return scope_of(db, _savepoint(outer), config.command_timeout, pulse=outer.pulse)
+    return scope_of(db, _savepoint(outer), config.command_timeout, outer.pulse)
 
 
 @asynccontextmanager
@@ -81,8 +85,12 @@ async def outermost_block(
     readonly: bool = False,
     deferrable: bool = False,
     joined: bool = True,
+    first: str = "",
 ) -> AsyncIterator[Scope]:
-    """Open a transaction on a leased connection; with `joined`, the task's calls are part of it."""
+    """Open a transaction on a leased connection; with `joined`, the task's calls are part of it.
+
+    `first` is a statement that is sent together with BEGIN.
+    """
     async with leases.lend(caller()) as lease:
         lease.changed = True  # until the block has ended well
 
@@ -91,22 +99,25 @@ async def outermost_block(
             with no_scope(db):
                 return await outcomes.look_up(db, written)
 
+        pulse = Pulse()
         block = transaction_block(
             lease.connection,
             isolation=isolation,
             readonly=readonly,
             deferrable=deferrable,
             lookup=lookup,
+            pulse=pulse,
+            first=first,
         )
         scope, limit = None, config.idle_in_transaction_timeout
         try:
             async with (
-                scope_of(db, block, config.command_timeout, joined=joined) as scope,
-                ended_when_idle(scope.pulse, limit),
+                scope_of(db, block, config.command_timeout, pulse, joined=joined) as scope,
+                ended_when_idle(pulse, limit),
             ):
                 yield scope
         except ConnectionLost as lost:
-            idle = time.monotonic() - scope.pulse.active if scope else 0
+            idle = time.monotonic() - pulse.active if scope else 0
             raise named(lost, idle, limit) from lost.__cause__
         lease.changed = scope.touched
 

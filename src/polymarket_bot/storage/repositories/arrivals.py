@@ -23,7 +23,7 @@ from polymarket_bot.storage.tables import LATE_TRADES, TRADES
 
 T = TypeVar("T")
 
-_LATE_TABLE = f"{LATE_TRADES.schema}.{LATE_TRADES.name}"
+_IS_RECORDING = f"SELECT to_regclass('{LATE_TRADES.schema}.{LATE_TRADES.name}') IS NOT NULL"
 _GATES = 256  # a batch of many conditions must not fill the server's table of locks
 _REFUSED = "trades cannot be stored"
 
@@ -37,17 +37,22 @@ DO UPDATE SET arrived_at = EXCLUDED.arrived_at, handled_at = NULL
 """What `RECORD` ends with: a trade that was deleted and has come again is late again."""
 
 # The watermark is read for each trade, since a join would scan those of all conditions.
-_LATE = """
-late AS (SELECT condition_id, trade_id FROM stored WHERE timestamp <= (
+_IS_LATE = """
+timestamp <= (
     SELECT last_timestamp FROM trade_watermarks AS mark
     WHERE mark.condition_id = stored.condition_id
-))
+)
 """
 _RECORDED = f"""
-recorded AS ({RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM late {ANEW})
+recorded AS (
+    {RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM stored WHERE late {ANEW}
+)
 """
+# There is an id once something was stored; to ask for one before would use it up.
 _COUNTED = f"""
-SELECT (SELECT count(*) FROM stored) AS stored, (SELECT count(*) FROM late) AS late, {NOW} AS clock
+SELECT count(*) AS stored, count(*) FILTER (WHERE late) AS late, {NOW} AS clock, {locks.ISOLATION},
+       CASE WHEN count(*) > 0 THEN pg_current_xact_id()::text END AS xid
+FROM stored
 """
 _SAME = "USING (condition_id, trade_id)"
 _GIVEN = "unnest($1::text[], $2::text[]) AS given (condition_id, trade_id)"
@@ -83,23 +88,27 @@ async def store(db: Executor, trades: Iterable[PolymarketTrade]) -> Arrived:
         LockTimeout: a process has held one of the gates for too long.
     """
     batch = bulk.new_rows(TRADES, trades)
-
-    async def store() -> Arrived:
-        records = await _enter(db, batch)
-        statement = partial(_store, records)
-        counts = [await chunk.insert(db, statement) for chunk in batch.chunked()]
-        return Arrived(sum(c["stored"] for c in counts), sum(c["late"] for c in counts))
-
     if not batch.rows:
         return Arrived(0, 0)
-    return await db.atomically(store, isolation="read_committed")
+    records = await _recording(db)
+
+    async def store() -> Arrived:
+        statement = partial(_store, records)
+        counts = [await chunk.insert(db, statement) for chunk in batch.chunked()]
+        if records:
+            locks.hold_to_isolation(counts, _REFUSED)
+        if xid := next((count["xid"] for count in counts if count["xid"]), None):
+            db.told(xid)
+        return Arrived(sum(c["stored"] for c in counts), sum(c["late"] for c in counts))
+
+    return await db.atomically(store, isolation="read_committed", first=_enter(batch))
 
 
 @cache
 def _store(records: bool, source: str) -> str:
     """Store trades, and record the late ones where that is to be."""
-    stored = insert_new(TRADES, ("condition_id", "trade_id", "timestamp"), source)
-    parts = (f"stored AS ({stored})", _LATE, *([_RECORDED] if records else []))
+    stored = insert_new(TRADES, ("condition_id", "trade_id", f"{_IS_LATE} AS late"), source)
+    parts = (f"stored AS ({stored})", *([_RECORDED] if records else []))
     return f"WITH {', '.join(parts)} {_COUNTED}"
 
 
@@ -114,21 +123,28 @@ async def storing(
     ids = set(zip(_column(batch, "condition_id"), _column(batch, "trade_id"), strict=True))
 
     async def store() -> T:
-        if not await _enter(db, batch):
-            return await write()
+        locks.hold_to_isolation(await db.fetch(f"SELECT {locks.ISOLATION}"), _REFUSED)
         with batch.blaming():
             known = await db.fetch(_KNOWN, *_columns(ids))
         written = await write()
         await db.execute(_RECORD_NEW, *_columns(ids - {tuple(record) for record in known}))
         return written
 
-    return await db.atomically(store, isolation="read_committed")
+    if not await _recording(db):
+        return await write()
+    return await db.atomically(store, isolation="read_committed", first=_enter(batch))
 
 
-async def _enter(db: Executor, batch: Batch) -> bool:
-    """Go through the gates of a batch; tell whether late trades are recorded here."""
-    gates = {gate(condition_id) for condition_id in _column(batch, "condition_id")}
-    return await locks.lock_shared(db, gates, _REFUSED, table=_LATE_TABLE)
+def _enter(batch: Batch) -> str:
+    """Return SQL that goes through the gates of a batch."""
+    return locks.lock_shared({gate(name) for name in set(_column(batch, "condition_id"))})
+
+
+async def _recording(db: Executor) -> bool:
+    """Tell whether late trades are recorded here; once they are, it is asked no more."""
+    if not db.learned.get(_IS_RECORDING):
+        db.learned[_IS_RECORDING] = bool(await db.fetchval(_IS_RECORDING, repeatable=True))
+    return db.learned[_IS_RECORDING]
 
 
 def _columns(ids: Iterable[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:

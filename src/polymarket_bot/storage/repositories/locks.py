@@ -17,13 +17,9 @@ from polymarket_bot.storage.errors import TransactionError
 
 _KEY = struct.Struct("!q")
 _NEEDED = "read committed"
-_ISOLATION = "current_setting('transaction_isolation') AS isolation"
-_LOCK = f"SELECT {_ISOLATION}, pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
-_TRY = f"SELECT {_ISOLATION}, pg_try_advisory_xact_lock($1) AS taken"
-_LOCK_SHARED = f"""
-SELECT {_ISOLATION}, to_regclass($2) IS NOT NULL AS found, pg_advisory_xact_lock_shared(key)
-FROM unnest($1::bigint[]) AS key
-"""
+ISOLATION = "current_setting('transaction_isolation') AS isolation"
+_LOCK = f"SELECT {ISOLATION}, pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
+_TRY = f"SELECT {ISOLATION}, pg_try_advisory_xact_lock($1) AS taken"
 
 
 def number(kind: str, name: bytes) -> int:
@@ -52,26 +48,24 @@ async def lock(db: Executor, keys: Iterable[int], refused: str) -> None:
         TransactionError: the transaction sees only what was stored when it began.
         LockTimeout: another one has held a lock for longer than `lock_timeout`.
     """
-    _hold_to_isolation(await db.fetch(_LOCK, sorted(keys)), refused)
+    hold_to_isolation(await db.fetch(_LOCK, sorted(keys)), refused)
 
 
-async def lock_shared(db: Executor, keys: Iterable[int], refused: str, *, table: str) -> bool:
-    """As `lock`, shared with all who take it so; tell whether a table is there."""
-    rows = await db.fetch(_LOCK_SHARED, sorted(keys), table)
-    found = any(row["found"] for row in rows)
-    if found:
-        _hold_to_isolation(rows, refused)
-    return found
+def lock_shared(keys: Iterable[int]) -> str:
+    """Return SQL that takes locks as all do who share them; a later statement has them."""
+    numbers = ", ".join(map(str, sorted(keys)))
+    return f"SELECT pg_advisory_xact_lock_shared(key) FROM unnest('{{{numbers}}}'::bigint[]) AS key"
 
 
 async def try_lock(db: Executor, key: int, refused: str) -> bool:
     """As `lock`, but tell at once whether it was free."""
     rows = await db.fetch(_TRY, key)
-    _hold_to_isolation(rows, refused)
+    hold_to_isolation(rows, refused)
     return any(row["taken"] for row in rows)
 
 
-def _hold_to_isolation(rows: list[asyncpg.Record], refused: str) -> None:
+def hold_to_isolation(rows: Iterable[asyncpg.Record], refused: str) -> None:
+    """Raise `TransactionError` where a row's `isolation` is not READ COMMITTED."""
     for row in rows:
         if row["isolation"] != _NEEDED:
             raise TransactionError(
