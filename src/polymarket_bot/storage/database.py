@@ -363,10 +363,10 @@ class Database(Executor):
             raise NotInitialized
         return self._leases
 
-    async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
+    def _run(self, statement: Statement) -> Awaitable[Any]:
         if self._runner is None:
             raise NotInitialized
         scope = current_scope(self)
         if scope is None:
-            return await self._runner.run(statement)
-        return await self._runner.run_in(scope, statement)
+            return self._runner.run(statement)
+        return self._runner.run_in(scope, statement)

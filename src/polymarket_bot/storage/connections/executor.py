@@ -99,7 +99,7 @@ class Executor(ABC):
         """
 
     @abstractmethod
-    async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
+    def _run(self, statement: Statement) -> Awaitable[Any]:
         """Run a statement."""
 
     async def execute(

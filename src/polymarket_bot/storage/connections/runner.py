@@ -76,6 +76,7 @@ class Runner:
     async def _run_once(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
         claim = Claim(asyncio.current_task(), "")
         lease = self._leases.take_free(claim) or await self._leases.take(claim)
+        broken = False
         try:
             lease.changed = changes_session(statement.query)
             if self._takes_longer(statement):
@@ -83,12 +84,10 @@ class Runner:
                 await self._allow(lease.connection, "SET", statement)
             return await self._ask(lease.connection, statement)
         except BaseException:  # a cancelled statement may still be running on the server
-            lease.changed = True
+            lease.changed, broken = True, is_closed(lease.connection)
             raise
         finally:
-            closed = is_closed(lease.connection)
-            lease.changed = lease.changed or closed or lease.connection.is_in_transaction()
-            self._leases.give_back(lease, broken=closed)
+            self._leases.give_back(lease, broken=broken)
 
     async def _ask(self, connection: Connection, statement: Statement) -> Any:  # noqa: ANN401
         """Call the driver, count, tell the observers, and translate its errors."""

@@ -13,4 +13,4 @@ class StorageModel(BaseModel):
     True})` also refuses a number that REAL cannot hold to its last digit.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, defer_build=True)

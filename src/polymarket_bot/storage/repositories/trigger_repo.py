@@ -177,7 +177,8 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
         return bool(
             await self._db.fetchval(
                 _HAS_TRIGGERED,
-                *self._checked(token_id=token_id, threshold=threshold),
+                self.table.check("token_id", token_id),
+                self.table.check("threshold", threshold),
                 repeatable=True,
             )
         )
