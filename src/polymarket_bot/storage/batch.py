@@ -19,6 +19,7 @@ from polymarket_bot.storage.errors import (
     FutureTime,
     InvalidValue,
 )
+from polymarket_bot.storage.statements import one_row
 from polymarket_bot.storage.table import Table
 
 T = TypeVar("T")
@@ -155,6 +156,10 @@ class Batch:
 
         `statement` makes the text, of the relation that the rows stand in; "" for arrays.
         """
+        if len(self.rows) == 1:
+            return await self._write(
+                executor, statement(one_row(self.table, self.columns)), *self.rows[0]
+            )
         if len(self.rows) < _STAGED_FROM or not await staging.is_allowed(executor):
             return await self.write(executor, statement(""))
         with self.blaming():

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from polymarket_bot.storage.types import Column
 
-Getter: TypeAlias = Callable[[Any], tuple[Any, ...]]
+Row: TypeAlias = tuple[Any, ...]
+Getter: TypeAlias = Callable[[Any], Row]
 
 
 class RowTypes:

@@ -102,14 +102,14 @@ def insert(table: Table[Any], *, keep: bool = False, unless: str = "") -> str:
 
     `unless` is a condition in SQL on `given` under which nothing is inserted.
     """
-    write = _insert(table, _row(table, table.written), unless)
+    write = _insert(table, one_row(table, table.written), unless)
     return f"{write}{' ON CONFLICT DO NOTHING' if keep else ''} {_returning(table)}"
 
 
 @cache
 def upsert(table: Table[Any]) -> str:
     """Insert one row, or put it in the place of that of the same identity, and return it."""
-    return f"{_insert(table, _row(table, table.written))}{_replace(table)} {_returning(table)}"
+    return f"{_insert(table, one_row(table, table.written))}{_replace(table)} {_returning(table)}"
 
 
 @cache
@@ -117,8 +117,8 @@ def update(table: Table[Any]) -> str:
     """Put one row, given with all columns, in the place of that of the same key; return it."""
     columns = tuple(table.columns)
     return (
-        f"{_update(table, _row(table, columns))} "
-        f"WHERE {_same(table, table.key)}{_in_time(table, len(columns), ' AND')}{_allowed(table)} "
+        f"{_update(table, one_row(table, columns))} "
+        f"WHERE {_same(table, table.key)}{_in_time(table, len(columns))}{_allowed(table)} "
         f"{_returning(table)}"
     )
 
@@ -157,7 +157,7 @@ def update_many(table: Table[Any]) -> str:
     )
     return _counted(
         f"{_update(table, 'locked')} WHERE {_same(table, table.key)}"
-        f"{_in_time(table, len(columns), ' AND')}{_allowed(table)} RETURNING 1",
+        f"{_in_time(table, len(columns))}{_allowed(table)} RETURNING 1",
         locked,
     )
 
@@ -199,7 +199,7 @@ def _insert(table: Table[Any], rows: str, unless: str = "") -> str:
     return (
         f"INSERT INTO {relation(table)} AS stored ({_names(table.written)}) "
         f"SELECT {values} FROM {rows} AS given ({_names(table.written)}) "
-        f"WHERE ({unless or 'false'}) IS NOT TRUE{_in_time(table, rows.count('$'), ' AND')}"
+        f"WHERE ({unless or 'false'}) IS NOT TRUE{_in_time(table, rows.count('$'))}"
     )
 
 
@@ -220,11 +220,8 @@ def _replace(table: Table[Any]) -> str:
         return ""
     taken = [name for name in table.written if name not in table.identity]
     changes = ", ".join(f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in taken)
-    condition = _replaceable(table).removeprefix(" AND")
-    return (
-        f" ON CONFLICT ({_names(table.identity)}) DO UPDATE SET {changes}"
-        f"{' WHERE' if condition else ''}{condition}"
-    )
+    condition = _replaceable(table).replace(" AND", " WHERE", 1)
+    return f" ON CONFLICT ({_names(table.identity)}) DO UPDATE SET {changes}{condition}"
 
 
 def _replaceable(table: Table[Any]) -> str:
@@ -254,7 +251,9 @@ def _returning(table: Table[Any]) -> str:
     return f"RETURNING {select_list(table, 'stored')}"
 
 
-def _row(table: Table[Any], columns: tuple[str, ...]) -> str:
+@cache
+def one_row(table: Table[Any], columns: tuple[str, ...]) -> str:
+    """Return the source of one row, an argument for each column."""
     values = ", ".join(f"${i}::{table.columns[n].sql}" for i, n in enumerate(columns, 1))
     return f"(VALUES ({values}))"
 
@@ -264,8 +263,8 @@ def _arrays(table: Table[Any], columns: tuple[str, ...], ordinality: str = "") -
     return f"unnest({arrays}) {ordinality}"
 
 
-def _in_time(table: Table[Any], given: int, word: str) -> str:
-    return f"{word} ${given + 1}::bigint <= {NOW}" if table.moments else ""
+def _in_time(table: Table[Any], given: int) -> str:
+    return f" AND ${given + 1}::bigint <= {NOW}" if table.moments else ""
 
 
 def _names(columns: Iterable[str]) -> str:

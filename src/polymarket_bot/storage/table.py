@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from polymarket_bot.storage.clock import is_canonical
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.lifecycle import Lifecycle
-from polymarket_bot.storage.row_types import Getter, RowTypes, getter
+from polymarket_bot.storage.row_types import Getter, Row, RowTypes, getter
 from polymarket_bot.storage.types import Column, as_real, column_in
 
 M = TypeVar("M", bound=BaseModel)
@@ -224,7 +224,7 @@ class Table(Generic[M]):
             for name, value in zip(columns, row, strict=True):
                 self._validated(name, value, name)
 
-    def values_of(self, model: M) -> tuple[Any, ...]:
+    def values_of(self, model: M) -> Row:
         """Return the values that an insert gives, in the order of `written`.
 
         A time as text that an older writer spelled otherwise becomes canonical. The model is not
@@ -237,7 +237,7 @@ class Table(Generic[M]):
         values = self.all_values_of(model)
         return self._written_of(values) if self.generated else values
 
-    def numbered_values_of(self, model: M) -> tuple[Any, ...]:
+    def numbered_values_of(self, model: M) -> Row:
         """Return the values of all columns, in their order, as `values_of` does.
 
         Raises:
@@ -258,7 +258,7 @@ class Table(Generic[M]):
         self._refuse_other(model)
         return any(vars(model).get(name) is not None for name in self.key if name in self.generated)
 
-    def all_values_of(self, model: M) -> tuple[Any, ...]:
+    def all_values_of(self, model: M) -> Row:
         """Return the values of all columns, in their order, as they are stored.
 
         Raises:
@@ -277,9 +277,7 @@ class Table(Generic[M]):
                 values = self._checked(values, [(place, name)])
         return values
 
-    def _checked(
-        self, values: tuple[Any, ...], places: Iterable[tuple[int, str]]
-    ) -> tuple[Any, ...]:
+    def _checked(self, values: Row, places: Iterable[tuple[int, str]]) -> Row:
         checked = list(values)
         for place, name in places:
             checked[place] = self.check(name, values[place])

@@ -54,6 +54,7 @@ class Scope:
         self.pulse = pulse
         self.lent = Lent(connection, pulse)
         self._lock = asyncio.Lock()
+        self._turns = 0
         self._open = True
 
     @property
@@ -78,6 +79,18 @@ class Scope:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
+        """Have the lock; `_turns` are those who have it or wait for it."""
+        self._turns += 1
+        try:
+            await (self._lock.acquire() if self._turns == 1 else self._wait())
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._turns -= 1
+
+    async def _wait(self) -> None:
         """Wait for the block's other tasks, not for ever: one may wait for this one."""
         try:
             async with asyncio.timeout(self._limit):
@@ -88,10 +101,6 @@ class Scope:
                 f"{self._limit:g} s",
                 remedy="inside an inner block, await no task that was started outside it",
             ) from None
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     async def end(self) -> None:
         """Let no more statements in, and wait for the one that a sibling task is running."""
