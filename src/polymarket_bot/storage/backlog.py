@@ -14,6 +14,8 @@ from polymarket_bot.storage.statements import relation
 from polymarket_bot.storage.tables import LATE_TRADES
 
 _OF_CONDITION = f"FROM polymarket_trades WHERE {only('condition_id', 'each.condition_id')}"
+_UNRESOLVED = """NOT EXISTS (SELECT FROM polymarket_resolutions AS resolved
+                               WHERE resolved.condition_id = waiting.condition_id)"""
 
 # From one condition to the next by the index, and not through all trades. Differences are made in
 # NUMERIC: a time may be anything.
@@ -24,7 +26,7 @@ WITH RECURSIVE each AS (
     SELECT (SELECT trade.condition_id FROM polymarket_trades AS trade
             WHERE trade.condition_id > each.condition_id ORDER BY trade.condition_id LIMIT 1)
     FROM each WHERE each.condition_id IS NOT NULL
-), trades AS (
+), trades AS MATERIALIZED (
     SELECT each.condition_id, last_timestamp AS mark,
            (SELECT timestamp {_OF_CONDITION} AND timestamp IS NOT NULL
             ORDER BY condition_id DESC, timestamp DESC LIMIT 1)::numeric AS newest,
@@ -33,12 +35,11 @@ WITH RECURSIVE each AS (
             ORDER BY condition_id, timestamp LIMIT 1)::numeric AS waiting
     FROM each LEFT JOIN trade_watermarks USING (condition_id)
     WHERE each.condition_id IS NOT NULL
-), states AS (
+), states AS MATERIALIZED (
     SELECT *, newest - COALESCE(mark, waiting) AS seconds,
            mark IS NOT NULL AND newest - mark > $1::float8 AND {NOW} - waiting > $1::float8
-           AND NOT EXISTS (SELECT FROM polymarket_resolutions AS resolved
-                           WHERE resolved.condition_id = trades.condition_id) AS stuck
-    FROM trades
+           AND {_UNRESOLVED} AS stuck
+    FROM trades AS waiting
 )
 SELECT count(*) AS conditions, count(*) FILTER (WHERE newest > COALESCE(mark, 0)) AS behind,
        GREATEST(max(seconds), 0) AS seconds, count(*) FILTER (WHERE stuck) AS stuck,
@@ -49,18 +50,19 @@ FROM states
 """
 # One whose trade was deleted since is handed over to nobody.
 _LATE = f"""
-SELECT count(*) AS unhandled, count(*) FILTER (WHERE age > $1::float8) AS number,
-       max(age) AS oldest,
-       (array_agg(condition_id ORDER BY age DESC) FILTER (WHERE age > $1::float8))[1] AS worst
+SELECT count(*) AS unhandled, count(*) FILTER (WHERE stuck) AS number,
+       max(age) FILTER (WHERE stuck) AS oldest,
+       (array_agg(condition_id ORDER BY age DESC) FILTER (WHERE stuck))[1] AS worst
 FROM (
-    SELECT condition_id, extract(epoch FROM statement_timestamp() - arrived_at)::float8 AS age
-    FROM {relation(LATE_TRADES)} AS late
-    WHERE handled_at IS NULL
-      AND EXISTS (SELECT FROM polymarket_trades AS trade WHERE
-                  (trade.condition_id, trade.trade_id) = (late.condition_id, late.trade_id))
-      AND NOT EXISTS (SELECT FROM polymarket_resolutions AS resolved
-                      WHERE resolved.condition_id = late.condition_id)
-) AS waiting
+    SELECT *, age > $1::float8 AND {_UNRESOLVED} AS stuck
+    FROM (
+        SELECT condition_id, extract(epoch FROM statement_timestamp() - arrived_at)::float8 AS age
+        FROM {relation(LATE_TRADES)} AS late
+        WHERE handled_at IS NULL
+          AND EXISTS (SELECT FROM polymarket_trades AS trade WHERE
+                      (trade.condition_id, trade.trade_id) = (late.condition_id, late.trade_id))
+    ) AS waiting
+) AS states
 """
 
 

@@ -271,8 +271,9 @@ class Database(Executor):
     async def health(self, *, limits: HealthLimits = DEFAULT_LIMITS) -> HealthReport:
         """Tell what is wrong, in words; a probe may ask every few seconds. Never raises."""
         try:
+            pool = self.stats()  # without the connection that is asked on
             async with self.connection() as connection:
-                return await examine(connection, self.stats(), limits)
+                return await examine(connection, pool, limits)
         except Exception as error:  # noqa: BLE001 - the answer is the report
             return HealthReport(healthy=False, problems=[str(error)])
 

@@ -122,7 +122,7 @@ def status(
     seconds: Annotated[
         float | None,
         typer.Argument(
-            metavar="[SECONDS]", min=0.1, help="With --watch: how long between two looks; else 5."
+            metavar="SECONDS", min=0.1, help="With --watch: how long between two looks; else 5."
         ),
     ] = None,
     watch: Annotated[
