@@ -84,7 +84,7 @@ class Lag:
 
 async def look_at_watermarks(db: Executor, limits: HealthLimits, found: Findings) -> Lag:
     """Tell the watermarks that are behind, of conditions that are not resolved."""
-    row = await db.fetchrow(_BEHIND, limits.lag)
+    row = await db.fetchrow(_BEHIND, limits.lag, repeatable=True)
     assert row is not None  # noqa: S101 - aggregates return one row
     if row["stuck"]:
         found.problems.append(
@@ -104,7 +104,7 @@ async def look_at_watermarks(db: Executor, limits: HealthLimits, found: Findings
 
 async def look_at_late_trades(db: Executor, limits: HealthLimits, found: Findings) -> int:
     """Tell the late trades that nobody is handed; return how many wait in all."""
-    row = await db.fetchrow(_LATE, limits.lag)
+    row = await db.fetchrow(_LATE, limits.lag, repeatable=True)
     assert row is not None  # noqa: S101 - aggregates return one row
     if row["number"]:
         found.problems.append(
@@ -173,7 +173,8 @@ async def look_at_waiting(db: Executor, limits: HealthLimits, found: Findings) -
     """Tell candidates, exits and orders that wait for too long."""
     for kind in _KINDS:
         limit = getattr(limits, kind.limit)
-        row = await found.look(kind.name, db.fetchrow(_waiting(kind), limit))
+        looking = db.fetchrow(_waiting(kind), limit, repeatable=True)
+        row = await found.look(kind.name, looking)
         if row is not None:
             _tell_waiting(kind, row, limit, found)
 

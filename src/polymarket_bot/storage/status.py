@@ -18,6 +18,7 @@ from polymarket_bot.storage.sql import quoted
 from polymarket_bot.storage.types import plain_decimal
 
 _ESTIMATED_FROM = 1_000_000
+_BYTES = "SELECT pg_database_size(current_database())"
 _TABLES = """
 SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes, c.reltuples::bigint AS estimate
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -122,11 +123,11 @@ async def read_status(db: Executor, health: HealthReport, limits: HealthLimits) 
 
 
 async def _read_figures(db: Executor, lag: Lag, late: int | None) -> Figures:
-    work = await db.fetchrow(_WORK)
+    work = await db.fetchrow(_WORK, repeatable=True)
     assert work is not None  # noqa: S101 - a SELECT without FROM has a row
     return Figures(
-        server_version=await db.fetchval("SHOW server_version"),
-        database_bytes=await db.fetchval("SELECT pg_database_size(current_database())"),
+        server_version=await db.fetchval("SHOW server_version", repeatable=True),
+        database_bytes=await db.fetchval(_BYTES, repeatable=True),
         tables=await _table_sizes(db),
         conditions=lag.conditions,
         conditions_behind=lag.behind,
@@ -141,9 +142,10 @@ async def _read_figures(db: Executor, lag: Lag, late: int | None) -> Figures:
 
 async def _table_sizes(db: Executor) -> tuple[TableSize, ...]:
     sizes = []
-    for record in await db.fetch(_TABLES):
+    for record in await db.fetch(_TABLES, repeatable=True):
         rows, estimated = record["estimate"], record["estimate"] >= _ESTIMATED_FROM
         if not estimated:
-            rows = await db.fetchval(f"SELECT count(*) FROM {quoted(record['name'])}")
+            counting = f"SELECT count(*) FROM {quoted(record['name'])}"
+            rows = await db.fetchval(counting, repeatable=True)
         sizes.append(TableSize(record["name"], rows, record["bytes"], estimated))
     return tuple(sizes)
