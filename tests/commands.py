@@ -38,11 +38,11 @@ async def start(*arguments: object, cwd: Path, **environment: str) -> asyncio.su
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        preexec_fn=_as_in_the_foreground,
+        preexec_fn=as_in_the_foreground,
     )
 
 
-def _as_in_the_foreground() -> None:
+def as_in_the_foreground() -> None:
     """Let SIGINT through: what a script starts in the background inherits that it is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

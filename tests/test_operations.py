@@ -234,6 +234,20 @@ async def test_the_rights_of_the_page_are_enough(empty_url: str) -> None:
         await session.close()
 
 
+async def test_a_monitor_is_told_of_a_condition_until_it_is_given_up(db_url: str) -> None:
+    ask, give_up = commands("Monitoring")
+    async with production(db_url) as database:
+        assert '"healthy": true' in await database.operate(ask)
+        await database.session.execute(
+            "INSERT INTO trade_watermarks VALUES ('market1', 5, '');"
+            "INSERT INTO ops.late_trades VALUES ('market1', 'trade1', '2025-01-01')"
+        )
+        told = await shell("polymarket-storage status --json", db_url)
+        assert (told.returncode, told.stdout.count("of 'market1'")) == (1, 2)
+        assert "UPDATE 1\nUPDATE 1\n" in await database.operate(give_up, CONDITION="market1")
+        assert '"healthy": true' in await database.operate(ask)
+
+
 @pytest.mark.parametrize(
     ("message", "change", "command"),
     [

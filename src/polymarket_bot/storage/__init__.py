@@ -43,6 +43,7 @@ from polymarket_bot.storage.errors import (
     TransactionError,
     WrongLoop,
 )
+from polymarket_bot.storage.findings import HealthLimits
 from polymarket_bot.storage.health import HealthReport
 from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.injection import get_db, get_transaction, init_db
@@ -133,6 +134,7 @@ __all__ = [
     "ExitEvent",
     "ExitEventRepository",
     "FutureTime",
+    "HealthLimits",
     "HealthReport",
     "HoldLost",
     "Holder",

@@ -37,6 +37,7 @@ from polymarket_bot.storage.connections.units import (
 )
 from polymarket_bot.storage.drift import SchemaDrift, SchemaReport
 from polymarket_bot.storage.errors import NotInitialized
+from polymarket_bot.storage.findings import DEFAULT_LIMITS, HealthLimits
 from polymarket_bot.storage.health import HealthReport, examine
 from polymarket_bot.storage.ledger import read_version
 from polymarket_bot.storage.migrations import MigrationReport, migrate
@@ -282,13 +283,12 @@ class Database(Executor):
         """Return the pool's figures since it was opened, and who holds what."""
         return self._opened().stats()
 
-    async def health(self) -> HealthReport:
-        """Tell how the database is, and what is wrong in words. Never raises."""
-        if self._leases is None:
-            return HealthReport(healthy=False, problems=[str(NotInitialized())])
+    async def health(self, *, limits: HealthLimits = DEFAULT_LIMITS) -> HealthReport:
+        """Tell what is wrong, in words; a probe may ask every few seconds. Never raises."""
         try:
+            pool = self.stats()  # without the connection that is asked on
             async with self.connection() as connection:
-                return await examine(connection, self.stats())
+                return await examine(connection, pool, limits)
         except Exception as error:  # noqa: BLE001 - the answer is the report
             return HealthReport(healthy=False, problems=[str(error)])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +11,9 @@ from polymarket_bot.storage.cli.check import check_database
 from polymarket_bot.storage.cli.demo.run import Plan, run_demo
 from polymarket_bot.storage.cli.ingest import ingest_files
 from polymarket_bot.storage.cli.migrate import migrate_database
-from polymarket_bot.storage.cli.output import print_json, print_table, say
+from polymarket_bot.storage.cli.output import print_json, say
 from polymarket_bot.storage.cli.server import server_app
+from polymarket_bot.storage.cli.status import show_status, watch_status
 from polymarket_bot.storage.cli.target import (
     DEFAULT_DATA_DIR,
     AsJson,
@@ -24,8 +24,10 @@ from polymarket_bot.storage.cli.target import (
     run,
 )
 from polymarket_bot.storage.config import without_password
+from polymarket_bot.storage.findings import DEFAULT_LIMITS, HealthLimits
 from polymarket_bot.storage.schema import create_database
-from polymarket_bot.storage.status import StatusReport, read_status
+
+_TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
 
 app = typer.Typer(
     help="Storage for trading bots on PostgreSQL.",
@@ -116,45 +118,65 @@ def ingest(
 
 
 @app.command()
-def status(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
-    """Show health, sizes, watermark lag, pending work, open positions and P&L."""
-    run(_status(url, data_dir, as_json=as_json), as_json=as_json)
+def status(
+    seconds: Annotated[
+        float | None,
+        typer.Argument(
+            metavar="SECONDS", min=0.1, help="With --watch: how long between two looks; else 5."
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again, until Ctrl-C; ends with 0.")
+    ] = False,
+    max_lag: Annotated[
+        float, typer.Option(min=0, help="Seconds that a trade may wait behind its watermark.")
+    ] = DEFAULT_LIMITS.lag,
+    max_pending: Annotated[
+        float, typer.Option(min=0, help="Seconds that a candidate or an exit may be pending.")
+    ] = DEFAULT_LIMITS.pending,
+    max_unanswered: Annotated[
+        float, typer.Option(min=0, help="Seconds that the exchange may not answer an order.")
+    ] = DEFAULT_LIMITS.unanswered,
+    max_transaction: Annotated[
+        float, typer.Option(min=0, help="Seconds that a transaction may be open.")
+    ] = DEFAULT_LIMITS.transaction,
+    max_idle: Annotated[
+        float, typer.Option(min=0, help="Seconds that a transaction may run no statement.")
+    ] = DEFAULT_LIMITS.idle,
+    max_dead_rows: Annotated[
+        int, typer.Option(min=0, help="Dead rows that a table may have, where they are many.")
+    ] = DEFAULT_LIMITS.dead_rows,
+    url: Url = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is wrong and how to mend it, and show sizes, pending work, positions and P&L.
+
+    Exit status 1 if anything is wrong, also where the database does not answer.
+    """
+    if seconds is not None and not watch:
+        raise typer.BadParameter("only with --watch", param_hint="SECONDS")
+    limits = HealthLimits(
+        lag=max_lag,
+        pending=max_pending,
+        unanswered=max_unanswered,
+        transaction=max_transaction,
+        idle=max_idle,
+        dead_rows=max_dead_rows,
+    )
+    if watch:
+        run(watch_status(url, data_dir, limits, seconds or 5, as_json=as_json), as_json=as_json)
+    run(show_status(url, data_dir, limits, as_json=as_json), as_json=as_json)
 
 
 async def _init(url: str | None, data_dir: Path, *, as_json: bool) -> int:
     created = await create_database(configured(url).url) if url else False
     async with open_database(url, data_dir, as_it_is=True) as db:
         await db.migrate()
-        tables = len((await read_status(db)).tables)
+        tables = await db.fetchval(_TABLES)
         where = without_password(db.config.url)
     if as_json:
         print_json({"url": where, "database_created": created, "tables": tables})
     else:
         say(f"{tables} tables are ready in {where}")
     return 0
-
-
-async def _status(url: str | None, data_dir: Path, *, as_json: bool) -> int:
-    async with open_database(url, data_dir) as db:
-        healthy, report = await db.health_check(), await read_status(db)
-    if as_json:
-        print_json({"healthy": healthy, **asdict(report)})
-    else:
-        _print_status(report, healthy=healthy)
-    return 0 if healthy else 1
-
-
-def _print_status(report: StatusReport, *, healthy: bool) -> None:
-    state = "healthy" if healthy else "not healthy"
-    behind = f"{report.conditions_behind} of {report.conditions} conditions"
-    rows = [
-        ("database", f"{state}, PostgreSQL {report.server_version}"),
-        ("size", f"{report.database_bytes / 2**20:.1f} MiB"),
-        ("watermarks behind", f"{behind}, by {report.watermark_lag_seconds} s at most"),
-        *((f"pending {kind}", str(number)) for kind, number in report.pending.items()),
-        ("open positions", f"{report.open_positions}, exposure {report.exposure}"),
-        ("realized P&L", str(report.realized_pnl)),
-    ]
-    print_table("Status", ("what", "value"), rows)
-    sizes = [(size.name, size.rows, size.bytes) for size in report.tables]
-    print_table("Tables", ("table", "rows", "bytes"), sizes)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 _LONGEST_BAR = 30
 
@@ -21,13 +23,23 @@ _out = Console()
 _err = Console(stderr=True)
 
 
+class About(int):
+    """A number that was estimated; printed behind a tilde."""
+
+
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print `value` as one JSON object on standard output."""
+    """Print `value` as one JSON object, in a line of its own, on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()  # whoever reads a watch's lines does not wait for the next ones
 
 
 def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a table; numbers are set to the right, with thousands apart."""
+    _out.print(as_table(title, headers, rows))
+
+
+def as_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """Return what `print_table` prints."""
     table = Table(title=title, title_justify="left", title_style="bold")
     body = [list(row) for row in rows]
     for place, header in enumerate(headers):
@@ -35,7 +47,23 @@ def print_table(title: str, headers: Iterable[str], rows: Iterable[Iterable[obje
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in body:
         table.add_row(*(_cell(value) for value in row))
-    _out.print(table)
+    return table
+
+
+def is_live() -> bool:
+    """Tell whether standard output is a terminal that can be drawn anew."""
+    return _out.is_terminal and not _out.is_dumb_terminal
+
+
+@contextmanager
+def live_view() -> Iterator[Callable[[Sequence[str], Sequence[Table]], None]]:
+    """Give what draws lines and tables in the place of those before; for a terminal."""
+    with Live(console=_out, auto_refresh=False) as live:
+
+        def draw(lines: Sequence[str], tables: Sequence[Table]) -> None:
+            live.update(Group(*map(Text, lines), *tables), refresh=True)
+
+        yield draw
 
 
 def print_bars(title: str, rows: Iterable[tuple[str, Decimal]]) -> None:
@@ -114,5 +142,5 @@ def progress(label: str, total: int) -> Iterator[Advance]:
 
 def _cell(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
+        return f"{'~' * isinstance(value, About)}{value:,}"
     return "" if value is None else str(value)

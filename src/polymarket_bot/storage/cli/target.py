@@ -50,17 +50,24 @@ async def open_database(
 
     With `as_it_is`, that is left as it is, too, and no setting has the schema looked at first.
     """
+    async with located(url, data_dir, as_it_is=as_it_is) as config, Database(config) as db:
+        yield db
+
+
+@asynccontextmanager
+async def located(
+    url: str | None, data_dir: Path, *, as_it_is: bool = False
+) -> AsyncIterator[DatabaseConfig]:
+    """Give the settings to open it with; the embedded server runs meanwhile. As `open_database`."""
     if url:
-        async with Database(_seen(configured(url), as_it_is=as_it_is)) as db:
-            yield db
-    else:
-        async with (
-            EmbeddedPostgres(data_dir) as server,
-            Database(_seen(configured(server.url), as_it_is=as_it_is)) as db,
-        ):
-            if not as_it_is:
+        yield _seen(configured(url), as_it_is=as_it_is)
+        return
+    async with EmbeddedPostgres(data_dir) as server:
+        config = _seen(configured(server.url), as_it_is=as_it_is)
+        if not as_it_is:
+            async with Database(config) as db:
                 await db.migrate()
-            yield db
+        yield config
 
 
 def _seen(config: DatabaseConfig, *, as_it_is: bool) -> DatabaseConfig:

@@ -52,9 +52,12 @@ _NOT_FINAL = " OR ".join(
         f"status > '{_FINAL[-1]}'",
     )
 )
+UNANSWERED = f"order_id IS NULL AND ({_NOT_FINAL})"
+"""SQL of the orders that were written down, and of which the exchange has told nothing."""
+
 _UNSUBMITTED = f"""
 SELECT {_COLUMNS} FROM live_orders
-WHERE order_id IS NULL AND ({_NOT_FINAL})
+WHERE {UNANSWERED}
   AND {instant("submitted_at")} <= COALESCE($1::timestamptz, statement_timestamp() - $2::interval)
 ORDER BY submitted_at, id
 """
