@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 
 from polymarket_bot.storage import Database, DatabaseConfig
@@ -9,6 +11,8 @@ from polymarket_bot.storage.tables import PRODUCTION
 from tests.every_table import repository
 from tests.small_rows import store
 from tests.strategies import rows
+
+from .support import LIMIT
 
 REALS = ("1e-45", "3.4028235e38", "-0", "NaN", "-Infinity", "0.1", "16777216", "1.17549435e-38")
 TEXTS = ("", "\\.", "\\N", "tab\tand\nline\r\n", 'it\'s "quoted" $1', "ünï 数据 🎲")
@@ -64,5 +68,16 @@ async def databases(url: str) -> set[str]:
     connection = await asyncpg.connect(url, database="template1")
     try:
         return {name for (name,) in await connection.fetch("SELECT datname FROM pg_database")}
+    finally:
+        await connection.close()
+
+
+async def until(url: str, condition: str) -> None:
+    """Wait until a query says true, asked beside the served database."""
+    connection = await asyncpg.connect(url, database="template1")
+    try:
+        async with asyncio.timeout(LIMIT):
+            while not await connection.fetchval(condition):  # noqa: ASYNC110 - seen only by looking
+                await asyncio.sleep(0.01)
     finally:
         await connection.close()

@@ -74,21 +74,23 @@ async def test_a_dump_made_while_others_write_is_restored_to_the_bit(data_dir: P
 
 
 async def test_what_is_there_is_replaced_on_demand_only(data_dir: Path) -> None:
-    old, here = {"cwd": data_dir.parent}, ("--data-dir", data_dir)
+    here = ("--data-dir", data_dir)
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
         await fill(server.url)
         expected = await contents(server.url)
-        assert (await run("db", "dump", "a.dump", *here, **old)).status == 0
+        assert (await run("db", "dump", "a.dump", *here, cwd=data_dir.parent)).status == 0
         await query(server.url, "DELETE FROM positions")
         await query(server.url, "CREATE TABLE later AS SELECT 42")
         changed = await contents(server.url)
-        refused = await run("db", "restore", "a.dump", *here, **old)
+        refused = await run("db", "restore", "a.dump", *here, cwd=data_dir.parent)
         assert refused.status == 1
         assert "has rows already, in ops.late_trades, ops.leases, public." in refused.err
         assert "public.later" in refused.err
         assert "--replace" in refused.err
         assert await contents(server.url) == changed
-        done = await run("db", "restore", "--replace", "--json", "a.dump", *here, **old)
+        done = await run(
+            "db", "restore", "--replace", "--json", "a.dump", *here, cwd=data_dir.parent
+        )
         assert done.json == {"file": "a.dump", "tables": 19, "schema_version": 3}
         assert await contents(server.url) == expected
         assert await databases(server.url) == {"predict", "template0", "template1"}

@@ -52,21 +52,19 @@ async def dump(data_dir: Path, file: Path, *, overwrite: bool = False) -> int:
     _refuse_existing(file, overwrite=overwrite)
     with _understandable_errors(file), _part_beside(file) as part:
         async with EmbeddedPostgres(data_dir) as server:
-            options = ("--format=custom", "--no-password", f"--dbname={server.url}")
-            await run_tool("pg_dump", *options, output=part.descriptor)
+            # By its name: pg_dump appends to its standard output, and the format goes back.
+            options = ("--format=custom", f"--file={part.path}", "--no-password")
+            await run_tool("pg_dump", *options, f"--dbname={server.url}")
         return part.publish(file, overwrite=overwrite)
 
 
-async def run_tool(
-    name: str, *arguments: str, source: int = subprocess.DEVNULL, output: int = subprocess.DEVNULL
-) -> None:
+async def run_tool(name: str, *arguments: str, source: int = subprocess.DEVNULL) -> None:
     """Run one of PostgreSQL's programs to its end; it never outlives this call or this process.
 
     Args:
         name: the program.
         arguments: its arguments.
         source: the descriptor of its standard input.
-        output: the descriptor of its standard output.
 
     Raises:
         EmbeddedServerError: it failed; says what it has said.
@@ -75,7 +73,7 @@ async def run_tool(
         str(binaries_for(None) / name),
         *arguments,
         stdin=source,
-        stdout=output,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the command, which ends its children itself
         **child_options(None, signal.SIGKILL),
