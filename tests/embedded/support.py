@@ -82,6 +82,11 @@ def read(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def move(path: Path, new: Path) -> None:
+    """Give a folder another name."""
+    path.rename(new)
+
+
 def make_folder(path: Path, mode: int) -> None:
     """Make a folder of just this mode, whatever the umask."""
     path.mkdir()

@@ -162,7 +162,7 @@ async def test_a_database_in_use_is_not_replaced_and_its_users_are_named(data_di
         settings = {"application_name": "the bot"}
         bot = await asyncpg.connect(server.url, server_settings=settings)
         number = bot.get_server_pid()
-        assert f"is in use by the bot (server process {number}); stop" in await refusal(
+        assert f"is in use by the bot (server process {number}): There is 1" in await refusal(
             data_dir, file
         )
         await bot.execute("DELETE FROM positions")
@@ -190,15 +190,15 @@ async def test_nobody_writes_into_a_database_that_is_about_to_go(data_dir: Path)
 async def test_rows_that_come_between_the_look_and_the_lock_are_not_lost(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, look = data_dir.parent / "a.dump", module._looked_at
+    file, look = data_dir.parent / "a.dump", module._refuse_rows
     write(file, "")
 
-    async def looked_at(url: str, *, replace: bool) -> str:
-        seen = await look(url, replace=replace)
+    async def looked_at(url: str) -> str:
+        seen = await look(url)
         await query(url, "CREATE TABLE quick AS SELECT 42 AS answer")
         return seen
 
-    monkeypatch.setattr(module, "_looked_at", looked_at)
+    monkeypatch.setattr(module, "_refuse_rows", looked_at)
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
         with pytest.raises(EmbeddedServerError, match="written to meanwhile"):
             await restored(data_dir, file, replace=False)

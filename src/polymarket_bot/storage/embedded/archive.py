@@ -69,15 +69,7 @@ async def run_tool(name: str, *arguments: str, source: int = subprocess.DEVNULL)
     Raises:
         EmbeddedServerError: it failed; says what it has said.
     """
-    process = await asyncio.create_subprocess_exec(
-        str(binaries_for(None) / name),
-        *arguments,
-        stdin=source,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the command, which ends its children itself
-        **child_options(None, signal.SIGKILL),
-    )
+    process = await _started(name, arguments, source)
     try:
         _, written = await process.communicate()
     except BaseException:
@@ -90,6 +82,27 @@ async def run_tool(name: str, *arguments: str, source: int = subprocess.DEVNULL)
         raise EmbeddedServerError(f"{name} ended with status {process.returncode}: {said}")
     if said:
         _logger.warning("%s", said)
+
+
+async def _started(
+    name: str, arguments: tuple[str, ...], source: int
+) -> asyncio.subprocess.Process:
+    program = binaries_for(None) / name
+    try:
+        return await asyncio.create_subprocess_exec(
+            str(program),
+            *arguments,
+            stdin=source,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the command, which ends its children itself
+            **child_options(None, signal.SIGKILL),
+        )
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"{program} cannot be run: {error}",
+            remedy="pip install --force-reinstall 'polymarket-bot-storage[embedded]'",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -149,8 +162,9 @@ def _new_part(folder: Path) -> _Part:
 def _discard_parts(folder: Path) -> None:
     """Remove what killed dumps have left; that of a dump under way is locked."""
     for path in folder.glob(f"{_PART}*"):
-        with contextlib.suppress(OSError):  # it may be another user's
-            if (lock := try_lock(path)) is not None:
+        with contextlib.suppress(OSError):  # it may be gone
+            own = path.lstat().st_uid == os.geteuid()
+            if own and (lock := try_lock(path)) is not None:
                 path.unlink(missing_ok=True)
                 os.close(lock)
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _NEW, _OLD = "predict_restoring", "predict_replaced"
 _CREATE = f"CREATE DATABASE {_NEW} TEMPLATE template0"
-# It also locks the database: whoever connects waits until the transaction has ended.
+# It waits five seconds for those who are connected. Then it has the database locked: whoever
+# connects waits until the transaction has ended.
 _PUT_AWAY = f"ALTER DATABASE predict RENAME TO {_OLD}"
 _PUT_IN_PLACE = f"ALTER DATABASE {_NEW} RENAME TO predict"
 _CLEAR = (
@@ -43,9 +44,7 @@ _SETTINGS = {
 _USERS = """
 SELECT format('%s (server process %s)', COALESCE(NULLIF(application_name, ''), usename), pid)
 FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
-  AND backend_type IN ('client backend', 'walsender')
-ORDER BY pid
+WHERE datname = 'predict' AND backend_type IN ('client backend', 'walsender') ORDER BY pid
 """
 _TABLES = """
 SELECT format('%I.%I', nspname, relname)
@@ -55,8 +54,8 @@ WHERE relkind IN ('r', 'p') AND relpersistence <> 't'
   AND (nspname, relname) <> ('ops', 'schema_version')
 ORDER BY 1
 """
-# Has every transaction that wrote, in any database, and has ended; its own does not count.
-_WRITTEN = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
+# Changes with every transaction of others that has written and ends, in any database.
+_SNAPSHOT = "SELECT pg_current_snapshot()::text"
 _STOP = "stop what works on it, and run this again"
 _logger = logging.getLogger("polymarket_bot.storage.embedded")
 
@@ -134,28 +133,31 @@ async def _clear(control: _Connection) -> None:
 async def _shut(control: _Connection, url: str, *, replace: bool) -> None:
     """Keep everybody out of the served database until the transaction ends that this begins."""
     with driver_errors():
-        written = await _looked_at(url, replace=replace)
+        before = None if replace else await _refuse_rows(url)
         await control.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         try:
             await control.execute(_PUT_AWAY)
         except asyncpg.ObjectInUseError as error:
-            raise EmbeddedServerError(f"{error}: {error.detail}", remedy=_STOP) from error
-        if not replace and await control.fetchval(_WRITTEN) != written:
+            await control.execute("ROLLBACK")
+            users = ", ".join(name for (name,) in await control.fetch(_USERS)) or "somebody"
+            raise EmbeddedServerError(
+                f"the database is in use by {users}: {error.detail}", remedy=_STOP
+            ) from error
+        if before not in (None, await control.fetchval(_SNAPSHOT)):
             raise EmbeddedServerError("the server was written to meanwhile", remedy=_STOP)
 
 
-async def _looked_at(url: str, *, replace: bool) -> str:
-    """Refuse a database that is in use, or has rows; return what `_WRITTEN` says of it."""
+async def _refuse_rows(url: str) -> str:
+    """Refuse a database that has rows; return which transactions had written when it had none."""
     served = await asyncpg.connect(url, server_settings=_SETTINGS)
     try:
-        if users := [name for (name,) in await served.fetch(_USERS)]:
-            raise EmbeddedServerError(f"the database is in use by {', '.join(users)}", remedy=_STOP)
-        if not replace and (filled := await _filled(served)):
+        before = await served.fetchval(_SNAPSHOT)
+        if filled := await _filled(served):
             raise EmbeddedServerError(
                 f"the database has rows already, in {', '.join(filled)}",
                 remedy="dump it, then replace it with --replace; or choose another data folder",
             )
-        return str(await served.fetchval(_WRITTEN))
+        return str(before)
     finally:
         await served.close()
 
