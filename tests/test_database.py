@@ -23,7 +23,7 @@ from polymarket_bot.storage import (
     StorageError,
     TradeRepository,
 )
-from polymarket_bot.storage.testing.databases import with_database
+from polymarket_bot.storage.config import with_database
 
 SECRET = "hunter2-secret"  # noqa: S105 - a password to look for
 URL = f"postgresql://predict:{SECRET}@127.0.0.1:1/predict"

@@ -14,11 +14,12 @@ from urllib.parse import quote
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, InvalidInput, seed_files
+from polymarket_bot.storage.config import with_database
 from polymarket_bot.storage.schema import create_database
 from polymarket_bot.storage.table import Table
 from polymarket_bot.storage.tables import ALL
 from polymarket_bot.storage.tables import PRODUCTION as TABLES
-from polymarket_bot.storage.testing.databases import drop, with_database
+from polymarket_bot.storage.testing.databases import drop
 from tests.hostile_values import INCOMPRESSIBLE
 from tests.programs import in_thread
 from tests.schemas import dump, load

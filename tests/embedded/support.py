@@ -77,6 +77,16 @@ def remove(tree: Path) -> None:
         shutil.rmtree(tree, ignore_errors=True)
 
 
+def read(path: Path) -> bytes:
+    """Return what is in a file."""
+    return path.read_bytes()
+
+
+def move(path: Path, new: Path) -> None:
+    """Give a folder another name."""
+    path.rename(new)
+
+
 def make_folder(path: Path, mode: int) -> None:
     """Make a folder of just this mode, whatever the umask."""
     path.mkdir()

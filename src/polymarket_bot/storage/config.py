@@ -6,7 +6,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import (
     AliasChoices,
@@ -32,6 +32,11 @@ _LAST_PORT = 65535
 def without_password(url: str) -> str:
     """Return `url` with its passwords replaced by `***`."""
     return _USER_PASSWORD.sub(r"\1:***@", _OPTION.sub(_hidden, url))
+
+
+def with_database(url: str, name: str) -> str:
+    """Return `url` with another database's name, percent-encoded where it needs that."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 def _hidden(option: re.Match[str]) -> str:

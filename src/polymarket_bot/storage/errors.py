@@ -35,7 +35,7 @@ class ConfigurationError(StorageError):
 
 
 class EmbeddedServerError(StorageError):
-    """The embedded PostgreSQL server cannot be started, reached or stopped."""
+    """The embedded PostgreSQL server cannot be started, stopped, dumped or restored."""
 
 
 class NotInitialized(StorageError, RuntimeError):

@@ -1,8 +1,9 @@
-"""`db start`, `db stop`, `db url`: the embedded server."""
+"""`db start`, `db stop`, `db url`, `db dump`, `db restore`: the embedded server."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -29,6 +30,35 @@ def stop(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
 def url(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Print the URL of the running embedded server."""
     run(_url(data_dir, as_json=as_json), as_json=as_json)
+
+
+@server_app.command()
+def dump(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="A new file, for this user only.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Write the embedded database into a file, as it is at one instant; bots may go on."""
+    from polymarket_bot.storage.cli.archive import dump_database  # it needs POSIX
+
+    run(dump_database(file, data_dir, force=force, as_json=as_json), as_json=as_json)
+
+
+@server_app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="What `db dump` has made.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the rows that the database has.")
+    ] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Put a dump in the place of the embedded database: all of it, or nothing is changed."""
+    from polymarket_bot.storage.cli.archive import restore_database  # it needs POSIX
+
+    work = restore_database(file, data_dir, replace=replace, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 async def _start(data_dir: Path, *, as_json: bool) -> int:

@@ -86,7 +86,7 @@ def run(command: Coroutine[Any, Any, int | None], *, as_json: bool = False) -> N
         status = asyncio.run(command)
     except (StorageError, OSError) as error:
         status = _fail(f"error: {error}", 1, as_json=as_json)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         text = "interrupted: what was stored before stays stored"
         status = _fail(text, INTERRUPTED, as_json=as_json)
     raise typer.Exit(status or 0)

@@ -67,8 +67,18 @@ def check_cluster(files: Files) -> None:
     if version != MAJOR_VERSION:
         raise EmbeddedServerError(
             f"{files.pgdata} is of PostgreSQL {version}, the embedded server is {MAJOR_VERSION}",
-            remedy=f"dump it with PostgreSQL {version}, or choose another data folder",
+            remedy=_way_on(version),
         )
+
+
+def _way_on(version: str) -> str:
+    if version.isdigit() and int(version) > int(MAJOR_VERSION):
+        return f"install this package with PostgreSQL {version}, or choose another data folder"
+    return (
+        f"run `polymarket-storage db dump FILE` where PostgreSQL {version} is installed, move the "
+        "data folder away, and run `polymarket-storage db restore FILE` here; or choose another "
+        "data folder"
+    )
 
 
 def lay_out(files: Files, account: Account | None) -> Layout:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit, urlunsplit
 
-from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.config import DatabaseConfig, with_database
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.seeds import seed_files
 from polymarket_bot.storage.sql import quoted
 
 _LOCK = 7_062_001
 _PATIENCE = 120.0  # other workers wait while one makes the template
-
-
-def with_database(url: str, name: str) -> str:
-    """Return `url` with another database's name, percent-encoded where it needs that."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 async def reached(url: str) -> str:

@@ -21,7 +21,7 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.config import DatabaseConfig, with_database
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.errors import EmbeddedServerError, QueryError, StorageError
@@ -30,7 +30,6 @@ from polymarket_bot.storage.testing.databases import (
     drop,
     make_template,
     reached,
-    with_database,
 )
 
 _T = TypeVar("_T")
