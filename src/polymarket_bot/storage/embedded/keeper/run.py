@@ -19,8 +19,7 @@ from .processes import wait_until
 from .protocol import Files, has_owner, is_wanted, try_lock
 
 if TYPE_CHECKING:
-    from .processes import wait_until
-from .protocol import Task
+    from .protocol import Task
 
 _WATCH_TICK = 0.05
 _START_TICK = 0.01
