@@ -5,11 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-bench
+DOCS_READY := $(VENV)/.ready-docs
+DOCS_LOG := $(VENV)/docs.log
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench torture clean
+.PHONY: help setup demo test check format lock bench docs torture clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +43,15 @@ $(BENCH_READY): $(READY) requirements-bench.lock
 bench: $(BENCH_READY)  ## Measure the package against the bare driver and its peers
 	$(BIN)/python -m benchmarks $(ARGS)
 
+$(DOCS_READY): $(READY) requirements-docs.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-docs.lock
+	touch $@
+
+# Anew each time: of a page that it has kept the builder does not say again what is wrong with it.
+docs: $(DOCS_READY)  ## Build the documentation into site/; a warning fails it
+	@$(BIN)/zensical build --clean --strict >$(DOCS_LOG) 2>&1 || { cat $(DOCS_LOG); exit 1; }
+	@! grep -vE '^(Build (started|finished in .*)|No issues found)?$$' $(DOCS_LOG)
+
 torture: $(READY)  ## Run the fault tests with their full counts
 	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} TORTURE_CANCELLATIONS=$${TORTURE_CANCELLATIONS:-20000} \
 	    TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-10000} TORTURE_CLAIMS=$${TORTURE_CLAIMS:-1000} \
@@ -65,6 +76,8 @@ lock: $(READY)  ## Resolve the dependencies anew into the lock files
 	$(COMPILE) --group dev --all-extras --output-file requirements-dev.lock
 	$(COMPILE) --group bench --constraint requirements-dev.lock \
 	    --output-file requirements-bench.lock
+	$(COMPILE) --group docs --constraint requirements-dev.lock \
+	    --output-file requirements-docs.lock
 
 clean:  ## Remove the virtual environment and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache build dist site
