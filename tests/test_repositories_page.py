@@ -149,8 +149,3 @@ async def test_the_database_holds_a_row_to_its_transition_table(table: str, db: 
             assert (await repository.update(stored)).status == (then if follows else status)
             kept = await repository.get_by_id(token, "token_id")
             assert kept.status == (then if follows else status), token
-
-
-def test_the_links_of_the_page_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", PAGE):
-        assert page(f"docs/{target}")
