@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, get_origin
 
 import pytest
 
 from polymarket_bot import storage
-from polymarket_bot.storage import ops
+from polymarket_bot.storage import ops, types
 from tests.programs import ROOT, blocks, page
 
 PAGES = {
@@ -97,8 +98,13 @@ def test_every_public_name_has_one_place_in_the_reference() -> None:
         for module, name in NAMED.findall(text)
     ]
     public = [("", name) for name in storage.__all__] + [("ops", name) for name in ops.__all__]
+    columns = [
+        ("types", name)
+        for name, value in vars(types).items()
+        if get_origin(value) in (Annotated, UnionType)
+    ]
     fixtures = [("testing.plugin", name) for name in FIXTURES]
-    assert sorted(found) == sorted(public + fixtures)
+    assert sorted(found) == sorted(public + columns + fixtures)
 
 
 def test_the_programs_of_every_page_are_run_by_a_test() -> None:

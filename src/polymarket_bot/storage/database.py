@@ -52,8 +52,12 @@ class Database(Executor):
     """A pool of connections to one PostgreSQL database.
 
     Nothing connects in the constructor. `async with Database(config) as db` opens and closes
-    it. Before `initialize()` and after `close()` every call but `health_check()` raises
-    `NotInitialized`. It belongs to the event loop and the process that opened it.
+    it. Before `initialize()` and after `close()` every call that needs the server raises
+    `NotInitialized`; `health()` and `health_check()` tell it instead. It belongs to the event loop
+    and the process that opened it.
+
+    Args:
+        config: how to reach the server, and the limits to keep there.
     """
 
     def __init__(self, config: DatabaseConfig) -> None:
@@ -261,6 +265,7 @@ class Database(Executor):
         Raises:
             AlreadyHeld: another task or process holds it.
             HoldLost: the connection broke while the block ran.
+            ConfigurationError: there is a transaction pooler, and no `direct_url` past it.
         """
         self._opened()
         return hold(self.config, name, timeout)
@@ -271,12 +276,22 @@ class Database(Executor):
         It connects again when the connection breaks, and then yields a notification whose
         `missed` is true, since some may have been sent meanwhile: read the tables then, and
         when the iteration begins.
+
+        Args:
+            channel: its name, as in NOTIFY.
+
+        Raises:
+            ServerUnavailable: the first connection could not be opened.
+            ConfigurationError: there is a transaction pooler, and no `direct_url` past it.
         """
         self._opened()
         return listen(self.config, channel)
 
     def on_query(self, callback: Callable[[QueryEvent], None]) -> Callable[[], None]:
-        """Call `callback` after each statement run through this object; returns how to stop it."""
+        """Call `callback` after each statement run through this object; returns how to stop it.
+
+        What it raises is logged; the statement is not affected.
+        """
         return self._observers.add(callback)
 
     def stats(self) -> PoolStats:
@@ -284,7 +299,11 @@ class Database(Executor):
         return self._opened().stats()
 
     async def health(self, *, limits: HealthLimits = DEFAULT_LIMITS) -> HealthReport:
-        """Tell what is wrong, in words; a probe may ask every few seconds. Never raises."""
+        """Tell what is wrong, in words; a probe may ask every few seconds. Never raises.
+
+        Args:
+            limits: from when on something counts as wrong.
+        """
         try:
             pool = self.stats()  # without the connection that is asked on
             async with self.connection() as connection:

@@ -267,7 +267,7 @@ Price = Annotated[Money, Field(ge=0, le=1)]
 """A price in units of one share's payout: 0 to 1, stored as REAL."""
 
 Size = Annotated[Money, Field(ge=0)]
-"""A number of shares, stored as REAL."""
+"""A number of shares, 0 or more, stored as REAL."""
 
 Real = Annotated[
     float,

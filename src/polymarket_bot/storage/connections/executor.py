@@ -61,10 +61,7 @@ class Statement:
 class Executor(ABC):
     """Runs statements as asyncpg does, on whatever connection there is.
 
-    Every error of the driver comes as a `StorageError`, with the driver's as its cause. Each
-    verb takes `timeout`, the statement's limit in seconds where it is not the configured one,
-    and `repeatable`: the statement may be sent again if its connection is lost, since running
-    it twice is the same as once.
+    Every error of the driver comes as a `StorageError`, with the driver's as its cause.
 
     Attributes:
         future_skew: how far in the future a written time may lie, in seconds.
@@ -105,7 +102,20 @@ class Executor(ABC):
     async def execute(
         self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
     ) -> str:
-        """Run a statement, or several without arguments, and return the last command tag."""
+        """Run a statement, or several without arguments, and return the last command tag.
+
+        Args:
+            query: the SQL, with `$1`, `$2` and so on in the places of the arguments.
+            args: the arguments, of the types that asyncpg takes.
+            timeout: the statement's limit in seconds, where it is not `command_timeout`.
+            repeatable: running it twice is the same as once, so it may be sent again when its
+                connection is lost.
+
+        Raises:
+            QueryError: the server refused it, or the connection was lost; by what it was, a
+                subclass.
+            PoolTimeout: no connection was free within `acquire_timeout`.
+        """
         statement = Statement("execute", query, args, timeout, repeatable)
         tag: str = await self._run(statement)
         return tag
@@ -113,7 +123,7 @@ class Executor(ABC):
     async def fetch(
         self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
     ) -> list[asyncpg.Record]:
-        """Run a statement and return its rows."""
+        """Run a statement and return its rows; arguments and errors as of `execute`."""
         rows: list[asyncpg.Record] = await self._run(
             Statement("fetch", query, args, timeout, repeatable)
         )
@@ -122,7 +132,7 @@ class Executor(ABC):
     async def fetchrow(
         self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
     ) -> asyncpg.Record | None:
-        """Run a statement and return its first row, or None."""
+        """Run a statement and return its first row, or None; else as `fetch`."""
         row: asyncpg.Record | None = await self._run(
             Statement("fetchrow", query, args, timeout, repeatable)
         )
@@ -131,7 +141,7 @@ class Executor(ABC):
     async def fetchval(
         self, query: str, *args: object, timeout: float | None = None, repeatable: bool = False
     ) -> Any:  # noqa: ANN401 - a column's value
-        """Run a statement and return the first value of its first row, or None."""
+        """Run a statement and return the first value of its first row, or None; else as `fetch`."""
         return await self._run(Statement("fetchval", query, args, timeout, repeatable))
 
     async def copy(

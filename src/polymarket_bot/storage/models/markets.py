@@ -36,7 +36,10 @@ class StreamWatchlistItem(StorageModel):
 
 
 class PolymarketResolution(StorageModel):
-    """How a market was resolved: a row of `polymarket_resolutions`."""
+    """How a market was resolved: a row of `polymarket_resolutions`.
+
+    `resolved_at` is kept as the exchange states it.
+    """
 
     condition_id: Identifier
     winning_outcome_index: Integer | None = None

@@ -22,7 +22,7 @@ class TradeWatchlistItem(StorageModel):
     """A token that is scored again before a decision: a row of `trade_watchlist`.
 
     `status` is `watching`, `promoted`, `traded`, `expired` or `rejected`. All times are in Unix
-    seconds.
+    seconds, `trigger_price` in 0..1, `trigger_size` in shares.
     """
 
     token_id: Identifier
@@ -44,7 +44,8 @@ class TradeWatchlistItem(StorageModel):
 class MarketScoresCache(StorageModel):
     """A market's latest score and what the filters say: a row of `market_scores_cache`.
 
-    The flags are 1, 0, or None where nobody has looked.
+    Bid and ask are in 0..1, liquidity and volume in the exchange's currency; `end_date` is kept as
+    the exchange states it. The flags are 1, 0, or None where nobody has looked.
     """
 
     condition_id: Identifier

@@ -17,6 +17,10 @@ _NOT_LET_IN = "expected a row that the database lets in"
 class BaseRepository(KeyedRepository[M]):
     """Reads and writes of one table's rows; base of a bot's own repositories, too.
 
+    A row that is not there is None, and no rows are an empty list or 0. A `limit` is how many rows
+    at most, from 0. An argument that does not fit raises `InvalidInput`, which names it; what the
+    server refuses, or a lost connection, a `QueryError`.
+
     A write of a whole batch is all or none. An id that the database gives (SERIAL) is not taken
     from a model that is created. What the table's `Lifecycle` forbids changes nothing: the
     stored row is returned, and a batch does not count it.
@@ -33,7 +37,7 @@ class BaseRepository(KeyedRepository[M]):
         return await self._create(model, keep=False)
 
     async def create_many(self, models: Iterable[M]) -> int:
-        """Store models, all or none, and return how many rows were really inserted.
+        """Store `models`, all or none, and return how many rows were really inserted.
 
         A row whose key is there already, or earlier in `models`, is left as it was.
 
@@ -83,7 +87,7 @@ class BaseRepository(KeyedRepository[M]):
         raise InvalidInput(self.table.name, model, _NOT_LET_IN)
 
     async def update_many(self, models: Iterable[M]) -> int:
-        """Put models in the places of the rows of their keys; return how many there were.
+        """Put `models` in the places of the rows of their keys; return how many there were.
 
         Of several with one key, the last counts; where a lifecycle holds, each in turn.
 
@@ -94,7 +98,7 @@ class BaseRepository(KeyedRepository[M]):
         return await bulk.update_rows(self._db, self.table, self.table.each(models))
 
     async def upsert_many(self, models: Iterable[M]) -> int:
-        """Store models as `upsert` does and return how many rows were written.
+        """Store `models` as `upsert` does and return how many rows were written.
 
         Of several with one key, the last counts; where a lifecycle holds, each in turn.
 

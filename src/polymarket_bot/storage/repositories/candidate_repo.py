@@ -71,6 +71,11 @@ class CandidateRepository(BaseRepository[PolymarketCandidate]):
     ) -> PolymarketCandidate | None:
         """Set a candidate's status, and its score where one is given.
 
+        Args:
+            candidate_id: its id.
+            status: the status.
+            score: a finite number, in whatever unit the bot scores; left as it was where None.
+
         Returns:
             The row as it is stored now, unchanged where it was executed; None where there is none.
 
@@ -103,7 +108,8 @@ class CandidateWatermarkRepository(
 ):
     """Up to which creation time the candidates of each threshold are processed.
 
-    The later time wins, however the two are written.
+    The later time wins, however the two are written. A threshold may be given as float, `Decimal`
+    or text.
     """
 
     table: ClassVar = CANDIDATE_WATERMARKS
@@ -121,8 +127,8 @@ class CandidateWatermarkRepository(
         """Move the watermark up to `created_at`, never backwards, and return the stored row.
 
         Args:
-            threshold: as float, `Decimal` or text.
-            created_at: a time; a naive one is UTC.
+            threshold: whose watermark it is.
+            created_at: a time, as datetime or in ISO 8601; a naive one is UTC.
 
         Raises:
             InvalidInput: `created_at` is no time.

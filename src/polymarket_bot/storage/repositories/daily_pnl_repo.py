@@ -73,7 +73,15 @@ class DailyPnlRepository(BaseRepository[DailyPnl]):
         num_wins: int,
         num_losses: int,
     ) -> DailyPnl:
-        """Replace the day's figures and return the row; `total_pnl` is the sum of the two.
+        """Replace the day's figures and return the row.
+
+        Args:
+            date: the day.
+            realized_pnl: in the exchange's currency.
+            unrealized_pnl: likewise; `total_pnl` becomes the sum of the two.
+            num_trades: how many trades.
+            num_wins: how many of them were won.
+            num_losses: how many of them were lost.
 
         Raises:
             InvalidInput: a value does not fit; names it.
@@ -101,6 +109,13 @@ class DailyPnlRepository(BaseRepository[DailyPnl]):
         """Add to the day's figures and return the row; any number of bookers may at once.
 
         A REAL keeps about seven digits: a booking that is smaller than the last of them is lost.
+
+        Args:
+            date: the day.
+            realized: what to add to `realized_pnl`, in the exchange's currency.
+            trades: what to add to `num_trades`.
+            wins: what to add to `num_wins`.
+            losses: what to add to `num_losses`.
 
         Raises:
             InvalidInput: a value does not fit, or the sum does not; names its column.

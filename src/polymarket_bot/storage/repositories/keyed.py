@@ -74,7 +74,11 @@ class KeyedRepository(Generic[M]):
         return int(await self._db.fetchval(statements.count(self.table), repeatable=True))
 
     async def get_all(self, limit: int = 1000, offset: int = 0) -> list[M]:
-        """Return at most `limit` rows after the first `offset`, in key order."""
+        """Return at most `limit` rows after the first `offset`, in key order.
+
+        Raises:
+            InvalidInput: one of the two is no whole number from 0.
+        """
         return await self._many(
             statements.select_page(self.table),
             whole_number("limit", limit),

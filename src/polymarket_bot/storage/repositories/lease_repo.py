@@ -50,7 +50,7 @@ class LeaseRepository(KeyedRepository[Lease]):
         Args:
             name: what it is for.
             owner: who takes it; one that holds it already does not get it again.
-            seconds: how long it lasts.
+            seconds: how long it lasts, as a timedelta or in seconds; more than 0.
 
         Raises:
             InvalidInput: an argument does not fit; names it.
@@ -60,7 +60,7 @@ class LeaseRepository(KeyedRepository[Lease]):
         )
 
     async def renew(self, lease: Lease, seconds: float | timedelta) -> Lease | None:
-        """Let a lease last `seconds` from now on; None where it has run out, or another has it.
+        """Let `lease` last `seconds` from now on; None where it has run out, or another has it.
 
         Raises:
             InvalidInput: an argument does not fit; names it.

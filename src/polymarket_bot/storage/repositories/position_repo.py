@@ -63,8 +63,9 @@ WHERE id = $1 {allowed(EXIT_EVENTS, "$2")} RETURNING {_EXIT}
 class PositionRepository(BaseRepository[Position]):
     """Positions.
 
-    One is closed or resolved once. Value and P&L are those of shares that are held: value is
-    size times price, P&L is value less `entry_cost`; `side` is not looked at.
+    One is closed or resolved once. Value and P&L are those of shares that are held, marked to
+    market as is usual in accounting: value is size times price, P&L is value less `entry_cost`;
+    `side` is not looked at.
     """
 
     table: ClassVar = POSITIONS

@@ -124,7 +124,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
     async def get_since(
         self, condition_id: str, timestamp: int, limit: int = 1000
     ) -> list[PolymarketTrade]:
-        """Return the condition's trades strictly after `timestamp`, oldest first.
+        """Return the condition's trades strictly after `timestamp` (Unix seconds), oldest first.
 
         A second is never split: where the last one has more trades than `limit` leaves room
         for, they are all there, so that a watermark can be moved to the last trade's time.

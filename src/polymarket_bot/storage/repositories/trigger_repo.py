@@ -256,7 +256,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
     ) -> PolymarketFirstTrigger | None:
         """Store a model's score of a trigger and return the row, or None where there is none.
 
-        A `model_version` that is not given is left as it was.
+        `model_score` is a finite number. A `model_version` that is not given is left as it was.
         """
         return await self._one(
             _SET_SCORE,
@@ -266,7 +266,7 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
 
 
 class TriggerWatermarkRepository(WatermarkRepository[TriggerWatermark, Threshold, int]):
-    """How far the triggers of each threshold are processed."""
+    """How far the triggers of each threshold (float, `Decimal` or text) are processed."""
 
     table: ClassVar = TRIGGER_WATERMARKS
 
