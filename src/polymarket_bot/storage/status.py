@@ -12,7 +12,8 @@ from polymarket_bot.storage.types import plain_decimal
 _TABLES = """
 SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname = current_schema() ORDER BY c.relname
+WHERE c.relkind = 'r' AND n.nspname = current_schema() AND has_table_privilege(c.oid, 'SELECT')
+ORDER BY c.relname
 """
 _BEHIND = """
 SELECT count(*) AS conditions,
@@ -53,7 +54,7 @@ class StatusReport:
     Attributes:
         server_version: PostgreSQL's version.
         database_bytes: size of the whole database.
-        tables: every table of the schema, by name.
+        tables: every table of the schema that the user may read, by name.
         conditions: conditions that have trades.
         conditions_behind: those with trades later than their watermark.
         watermark_lag_seconds: the furthest that a watermark is behind its newest trade; where

@@ -10,6 +10,7 @@ import typer
 
 from polymarket_bot.storage.cli.check import check_database
 from polymarket_bot.storage.cli.demo.run import Plan, run_demo
+from polymarket_bot.storage.cli.grant import grant_roles
 from polymarket_bot.storage.cli.ingest import ingest_files
 from polymarket_bot.storage.cli.migrate import migrate_database
 from polymarket_bot.storage.cli.output import print_json, print_table, say
@@ -24,6 +25,7 @@ from polymarket_bot.storage.cli.target import (
     run,
 )
 from polymarket_bot.storage.config import without_password
+from polymarket_bot.storage.roles import Role
 from polymarket_bot.storage.schema import create_database
 from polymarket_bot.storage.status import StatusReport, read_status
 
@@ -90,6 +92,18 @@ def migrate(
 def check(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Hold the live schema against the tables; exit status 1 if anything harmful differs."""
     run(check_database(url, data_dir, as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def grant(
+    role: Annotated[Role | None, typer.Argument(help="The role that a login is to have.")] = None,
+    login: Annotated[str | None, typer.Argument(help="A login that is there.")] = None,
+    url: Url = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Make the roles storage_owner, storage_writer and storage_reader; make a login a member."""
+    run(grant_roles(role, login, url, data_dir, as_json=as_json), as_json=as_json)
 
 
 @app.command()
