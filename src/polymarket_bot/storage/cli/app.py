@@ -98,12 +98,16 @@ def check(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson
 def grant(
     role: Annotated[Role | None, typer.Argument(help="The role that a login is to have.")] = None,
     login: Annotated[str | None, typer.Argument(help="A login that is there.")] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait until nobody uses the tables.")
+    ] = 60.0,
     url: Url = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
     """Make the roles storage_owner, storage_writer and storage_reader; make a login a member."""
-    run(grant_roles(role, login, url, data_dir, as_json=as_json), as_json=as_json)
+    work = grant_roles(role, login, url, data_dir, timeout, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @app.command()

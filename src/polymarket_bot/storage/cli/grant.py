@@ -12,7 +12,13 @@ from polymarket_bot.storage.roles import Role, grant
 
 
 async def grant_roles(
-    role: Role | None, login: str | None, url: str | None, data_dir: Path, *, as_json: bool
+    role: Role | None,
+    login: str | None,
+    url: str | None,
+    data_dir: Path,
+    timeout: float,
+    *,
+    as_json: bool,
 ) -> int:
     """Give the roles what they need, print what was done, and return the exit status."""
     if role is not None and login is None:
@@ -20,7 +26,7 @@ async def grant_roles(
             f"grant {role}: to whom is not said", remedy=f"name a login: grant {role} LOGIN"
         )
     async with open_database(url, data_dir, as_it_is=True) as db:
-        report = await grant(db, db.config, role, login)
+        report = await grant(db, db.config, role, login, timeout=timeout)
     if as_json:
         print_json(asdict(report))
         return 0
