@@ -23,12 +23,13 @@ SELECT tables.name AS given, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' 
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_roles o ON o.oid = relowner
 LEFT JOIN tables ON tables.oid = c.oid
 WHERE relkind IN ('r', 'p') AND tables.oid IS NOT NULL
-   OR relkind = 'S' AND EXISTS (
-    SELECT FROM pg_depend d LEFT JOIN pg_attrdef a
-         ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
-    WHERE a.adrelid IN (SELECT oid FROM tables) AND d.refobjid = c.oid
-       OR d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
-          AND d.refobjid IN (SELECT oid FROM tables))
+   OR relkind = 'S' AND (
+    c.oid IN (SELECT refobjid FROM pg_depend JOIN pg_attrdef a ON a.oid = objid
+              WHERE classid = 'pg_attrdef'::regclass AND refclassid = 'pg_class'::regclass
+              AND adrelid IN (SELECT oid FROM tables))
+    OR c.oid IN (SELECT objid FROM pg_depend
+                 WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass
+                 AND deptype IN ('a', 'i') AND refobjid IN (SELECT oid FROM tables)))
 ORDER BY relkind = 'S', 4
 """
 _BELONG = """
