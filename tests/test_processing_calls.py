@@ -51,7 +51,7 @@ async def test_in_a_block_all_of_it_belongs_to_the_block(
 
 
 async def test_where_nothing_waits_one_statement_tells_it(
-    db: Database, trades: TradeRepository, marks: TradeWatermarkRepository
+    db: Database, trades: TradeRepository
 ) -> None:
     seen: list[QueryEvent] = []
     await trades.create_many(at(0, "done"))
