@@ -6,8 +6,9 @@ import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from polymarket_bot.storage import Database, DatabaseConfig
+from polymarket_bot.storage import Database, DatabaseConfig, HealthLimits
 from polymarket_bot.storage.roles import Role, grant
+from polymarket_bot.storage.status import Figures, read_status
 
 from .support import connected
 
@@ -79,3 +80,10 @@ async def production(server: Server) -> AsyncIterator[Place]:
         await db.migrate()
     yield place
     await server.fetchval(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def figures(db: Database) -> Figures:
+    """Return what `status` counts, as the user of `db` sees it."""
+    report = await read_status(db, await db.health(), HealthLimits())
+    assert report.figures is not None, report.problems
+    return report.figures

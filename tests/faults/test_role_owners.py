@@ -18,10 +18,9 @@ from polymarket_bot.storage import (
 )
 from polymarket_bot.storage.ops import LeaseRepository
 from polymarket_bot.storage.roles import Role
-from polymarket_bot.storage.status import read_status
 from tests.makers import trade
 
-from .logins import PRODUCTION, Place, production
+from .logins import PRODUCTION, Place, figures, production
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +68,7 @@ async def test_a_table_of_a_later_migration_has_its_rights_whoever_migrates(
         assert await db.fetchval("SELECT said FROM later") == "a"
         with pytest.raises(NotPermitted):
             await db.execute("DELETE FROM later")
-        assert len((await read_status(db)).tables) == 20
+        assert len((await figures(db)).tables) == 20
 
 
 async def test_bots_of_the_login_that_the_tables_belonged_to_go_on(roles_server: Server) -> None:

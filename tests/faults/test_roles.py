@@ -23,7 +23,6 @@ from polymarket_bot.storage import (
 )
 from polymarket_bot.storage.ops import LeaseRepository
 from polymarket_bot.storage.roles import Role
-from polymarket_bot.storage.status import read_status
 from polymarket_bot.storage.tables import ALL, PRODUCTION, TRADES
 from tests.commands import run, write_feed
 from tests.every_table import key_of, repository
@@ -33,7 +32,7 @@ from tests.small_rows import approval
 from tests.strategies import rows
 from tests.test_old_bot import FEED
 
-from .logins import SECRET, Place
+from .logins import SECRET, Place, figures
 from .support import eventually
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ async def test_a_reader_reads_everything_and_writes_nothing(place: Place) -> Non
             rows_of = repository(db, table)
             assert await rows_of.count() == len(await rows_of.get_all())
         assert [row.trade_id async for row in TradeRepository(db).stream()] == ["t1", "t2"]
-        assert (await read_status(db)).conditions == 1
+        assert (await figures(db)).conditions == 1
         assert (await db.health()).problems == []
         for count in (1, MANY):
             with pytest.raises(NotPermitted, match=REMEDY):
@@ -205,7 +204,7 @@ async def test_a_command_that_may_not_names_the_remedy_and_no_password(
 async def test_a_reader_is_told_the_sizes_of_what_it_may_read(place: Place) -> None:
     await place.superuser("CREATE TABLE somebody_elses (id int)")
     async with place.open(await place.member(Role.READER)) as db:
-        assert len((await read_status(db)).tables) == 19
+        assert len((await figures(db)).tables) == 19
 
 
 async def test_a_writer_needs_nothing_from_public(place: Place) -> None:
