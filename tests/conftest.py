@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.faults.record import TOLD
+
 pytest_plugins = ["polymarket_bot.storage.testing"]
+
+
+def pytest_report_header() -> str:
+    """Print the seed of all tests that leave something to chance."""
+    return TOLD
 
 
 @pytest.fixture(scope="session")

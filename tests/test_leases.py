@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator
 
@@ -16,8 +15,7 @@ from polymarket_bot.storage import (
     PoolTimeout,
     TransactionError,
 )
-
-SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
+from tests.faults.record import SEED, TOLD, count
 
 
 @pytest.fixture
@@ -195,7 +193,7 @@ async def test_two_hundred_killed_backends_do_not_show(db: Database, db_url: str
 async def test_cancellation_at_any_await_leaves_the_pool_whole(db: Database, db_url: str) -> None:
     chance = random.Random(SEED)  # noqa: S311 - repeatable, no secret
     config = DatabaseConfig(url=db_url, min_connections=2, max_connections=8)
-    rounds = int(os.environ.get("TORTURE_CANCELLATIONS") or 5_000)
+    rounds = count("CANCELLATIONS", 5_000)
     async with Database(config) as busy:
 
         async def work(number: int) -> None:
@@ -215,7 +213,7 @@ async def test_cancellation_at_any_await_leaves_the_pool_whole(db: Database, db_
                     task.cancel()
                 done, running = await asyncio.wait(running, return_when="FIRST_COMPLETED")
                 unexpected = [t.exception() for t in done if not t.cancelled() and t.exception()]
-                assert not unexpected, (SEED, unexpected)
+                assert not unexpected, (TOLD, unexpected)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -225,13 +223,13 @@ async def test_cancellation_at_any_await_leaves_the_pool_whole(db: Database, db_
             while busy.stats().pool_available != busy.stats().pool_size:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         stats = busy.stats()
-        assert (stats.holders, stats.requests_waiting) == ((), 0), SEED
+        assert (stats.holders, stats.requests_waiting) == ((), 0), TOLD
         assert stats.pool_size <= 8
         open_ones = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND state LIKE 'idle in transaction%'"
         )
-        assert await db.fetchval(open_ones) == 0, SEED
+        assert await db.fetchval(open_ones) == 0, TOLD
         assert await backends(db) <= 8
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 from typing import TYPE_CHECKING
 
 import asyncpg
 
 from polymarket_bot.storage.embedded import EmbeddedPostgres
+from tests.faults.record import SEED, TOLD, count
 
 from .support import BROKEN, QUICK, kill, query, query_when_back, server_pids, state
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     NewOwner = Callable[[], OwnerProcess]
 
-SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
-ROUNDS = int(os.environ.get("TORTURE_ROUNDS") or 20)
+ROUNDS = count("ROUNDS", 20)
 
 
 class Writer:
@@ -63,7 +62,7 @@ async def test_no_acknowledged_row_is_lost_whoever_is_killed(
         try:
             await _round(chance, data_dir, new_owner, writer)
         except BaseException as error:
-            error.add_note(f"TORTURE_SEED={SEED}, round {number + 1} of {ROUNDS}")
+            error.add_note(f"{TOLD}, round {number + 1} of {ROUNDS}")
             raise
     assert not server_pids(data_dir)
     assert writer.acknowledged
