@@ -80,12 +80,23 @@ async def test_of_eight_processes_that_claim_everything_one_wins_each(
         await race(workers)
         await judge(db, workers)
         assert sum(len(worker.outcomes) for worker in workers) == PROCESSES * CONDITIONS * TOKENS
+    tell("racers", times=CONDITIONS)
+
+
+async def test_of_a_thousand_tasks_in_eight_processes_one_wins_each(
+    db: Database, db_url: str
+) -> None:
+    workers = racers(db_url, ["crowd"] * PROCESSES)
+    await race(workers)
+    await judge(db, workers)
+    tell("racers", times=CONDITIONS)
 
 
 async def test_callers_of_the_old_pair_slip_past_no_claim(db: Database, db_url: str) -> None:
     workers = racers(db_url, ["claim", "old"] * (PROCESSES // 2))
     await race(workers)
     await judge(db, workers)
+    tell("racers", times=CONDITIONS)
 
 
 async def test_no_claim_is_lost_or_won_twice_when_claimers_are_killed(
