@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from polymarket_bot.storage.bulk import taken
 from polymarket_bot.storage.cli.output import Advance, note, print_json, print_table, progress
 from polymarket_bot.storage.cli.target import open_database
 from polymarket_bot.storage.errors import ConfigurationError, StorageError
@@ -19,7 +19,7 @@ from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.repositories.trade_repo import TradeRepository
 
 COUNTS = ("read", "inserted", "duplicates", "late", "skipped", "refused")
-_BATCH = 10_000
+_BATCH, _BATCH_CHARACTERS = 10_000, 1 << 24  # whichever is reached first
 
 
 class Rejects:
@@ -113,10 +113,25 @@ async def ingest_file(
     """Ingest one file in batches; refused lines go to `rejects` with their numbers."""
     total = IngestReport()
     with path.open("rb") as source:
-        for batch in taken(records_of(source), _BATCH):
+        for batch in _batches(records_of(source)):
             total += await ingest_records(trades, path, batch, rejects)
             advance(source.tell(), total.read)
     return total
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Cut records into batches that take little memory, however long each of them is."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        text = record.payload
+        size += sum(map(len, text.values())) if isinstance(text, dict) else len(text)
+        if len(batch) == _BATCH or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 async def ingest_records(
@@ -132,7 +147,8 @@ async def ingest_records(
         rejects.write(path, good[refusal.position].line, refusal.reason, refusal.record)
 
     unread = IngestReport(read=len(batch) - len(good), refused=len(batch) - len(good))
-    return unread + await trades.ingest((r.payload for r in good), on_refusal=reject)
+    report = await trades.ingest((r.payload for r in good), on_refusal=reject)
+    return unread + replace(report, refusals=[])  # those are written down
 
 
 def counts(report: IngestReport) -> dict[str, int]:

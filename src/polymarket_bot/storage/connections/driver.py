@@ -27,6 +27,7 @@ from polymarket_bot.storage.errors import (
     StatementTimeout,
     StorageError,
     TlsRefused,
+    TooManyConnections,
 )
 
 _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
@@ -48,7 +49,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
     (asyncpg.InvalidAuthorizationSpecificationError, AccessRefused),
     (asyncpg.InvalidCatalogNameError, AccessRefused),
     (asyncpg.CannotConnectNowError, ServerUnavailable),
-    (asyncpg.TooManyConnectionsError, ServerUnavailable),
+    (asyncpg.TooManyConnectionsError, TooManyConnections),
     (asyncpg.PostgresConnectionError, ConnectionLost),
     (asyncpg.OperatorInterventionError, ConnectionLost),
     (asyncpg.PostgresError, QueryError),
