@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs import ROOT
+from tests.programs import ROOT, page
 from torture.__main__ import main
 from torture.rows import ROWS, Row
 
@@ -143,3 +143,10 @@ def test_every_count_of_a_row_is_one_that_tests_read() -> None:
     text = "".join(file.read_text() for file in files)
     read = {name for pair in re.findall(r'count\("(\w+)"|TORTURE_(\w+)', text) for name in pair}
     assert {name for row in ROWS for name in row.counts} <= read
+
+
+def test_the_page_lists_every_fault_with_its_count() -> None:
+    row = re.compile(r"^\| ([a-z ]+) \|[^|]+\| ([\d,]+) \|[^|]+\|$", re.MULTILINE)
+    rows = row.findall(page("docs/reliability.md"))
+    listed = {fault: int(goal.replace(",", "")) for fault, goal in rows}
+    assert listed == {row.fault: row.goal for row in ROWS if row.goal}

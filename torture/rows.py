@@ -139,7 +139,7 @@ _ROWS = (
             "tests/test_once.py",
             "tests/test_claim_mixture.py",
         ),
-        {"CLAIMS": 1_000, "KEYS": 1_000, "MIXTURE": 120},
+        {"CLAIMS": 1_000, "KEYS": 1_000, "MIXTURE": 240},
         goal=9_000,
     ),
     Row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ async def _round(
     if victim == "keeper":
         kill(state(data_dir)["keeper"])
     for owner in owners:
-        owner.kill()
+        owner.kill(chance.choice((signal.SIGKILL, signal.SIGTERM)))
     await writing
     async with AsyncExitStack() as stack:
         with trial.recovery():

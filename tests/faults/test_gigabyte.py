@@ -48,7 +48,8 @@ asyncio.run(main(*sys.argv[1:]))
 def block() -> tuple[bytes, int]:
     """Return many lines, of which some are broken, and how many these are."""
     good = [json.dumps(payload(size=n + 1, title=INCOMPRESSIBLE[:400])) for n in range(BLOCK)]
-    torn = [good[0][:200], good[0][200:], good[1].replace('"', ""), "\x00" * 50, "[[[[{", "null"]
+    torn = [good[0][:200], good[0][200:], good[1].replace('"', ""), "\x00" * 50, "null"]
+    torn += ["[" * 9_000, '{"a":' * 2_000, '{"price": ' + "9" * 9_000 + "}"]
     prices: list[Any] = [7, -1, "NaN", [], {}]
     wrong = [json.dumps(payload(price=price)) for price in prices]
     cut = [line.encode() for line in (*good, *torn, *wrong)]
