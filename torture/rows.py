@@ -192,7 +192,7 @@ _ROWS = (
             "tests/test_payloads.py",
             "tests/faults/test_gigabyte.py",
         ),
-        {"EXAMPLES": 2_700, "MEGABYTES": 1_024},
+        {"EXAMPLES": 3_000, "MEGABYTES": 1_024},
         goal=200_000,
     ),
     Row(

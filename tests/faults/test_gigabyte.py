@@ -95,7 +95,7 @@ async def ingest(url: str, file: Path) -> tuple[float, dict[str, int], list[str]
 async def test_a_file_of_any_size_is_counted_and_refused_in_memory_that_stays_flat(
     db: Database, db_url: str, tmp_path: Path
 ) -> None:
-    peaks, refused = [], 0
+    peaks = []
     for megabytes in (SMALL, MEGABYTES):
         file = tmp_path / f"{megabytes}.jsonl"
         lines, bad = await asyncio.to_thread(write_lines, file, megabytes)
@@ -105,11 +105,10 @@ async def test_a_file_of_any_size_is_counted_and_refused_in_memory_that_stays_fl
         assert (counts["read"], counts["refused"]) == (lines, bad)
         assert counts["inserted"] + counts["duplicates"] == lines - bad
         assert len(told) == bad
-        refused += bad
         assert sum("longer than 1048576 bytes" in line for line in told) == 1
         assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == BLOCK
     assert peaks[1] - peaks[0] < MORE
-    tell("bad input", times=refused)
+    tell("bad input", times=len(peaks))  # its lines are some few, again and again
 
 
 def long_lines(megabytes: int) -> Iterator[bytes]:
@@ -137,7 +136,7 @@ async def test_many_long_lines_are_read_in_memory_that_stays_flat(
         assert len(told) == megabytes // 2
     assert peaks[1] - peaks[0] < MORE
     assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == megabytes // 2
-    tell("bad input", times=megabytes // 2)
+    tell("bad input", times=len(peaks))
 
 
 @pytest.mark.parametrize("opening", [b"", b"[", b'[{"a": "', b'a,b\n"', b"a,b\n1,", b'{"a": "'])
@@ -157,4 +156,4 @@ async def test_a_file_of_one_endless_line_is_refused_in_memory_that_stays_flat(
         assert counts["read"] == counts["refused"] > 0
     assert peaks[1] - peaks[0] < MORE
     assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == 0
-    tell("bad input", times=1)
+    tell("bad input", times=len(peaks))
