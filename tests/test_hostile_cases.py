@@ -141,6 +141,16 @@ async def test_a_model_changed_behind_validation_is_refused_by_field_with_its_wh
     assert report.refusals[0].reason.startswith(field)
 
 
+async def test_an_empty_id_behind_validation_is_stored_as_given_or_not_at_all(
+    db: Database,
+) -> None:
+    trades = TradeRepository(db)
+    changed = trade("b").model_copy(update={"condition_id": ""})
+    assert await trades.create(changed) == changed
+    assert await trades.create_many([changed]) == 0
+    assert await trades.get_all() == [changed]
+
+
 async def test_a_model_without_all_its_fields_is_refused_by_the_first(db: Database) -> None:
     some: dict[str, Any] = {"token_id": "t", "size": Decimal(1)}
     with pytest.raises(InvalidInput, match=r"^entry_price: .*with all of its fields"):

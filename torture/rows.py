@@ -69,7 +69,7 @@ _ROWS = (
             "TRADES": 15_000,
             "CONDITIONS": 30,
             "KILLS": 120,
-            "CANDIDATES": 2_000,
+            "CANDIDATES": 4_000,
             "DEMO_KILLS": 30,
             "ROUNDS": 20,
         },
