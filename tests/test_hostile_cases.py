@@ -29,6 +29,7 @@ from polymarket_bot.storage import (
 from polymarket_bot.storage.tables import APPROVAL_ALERTS
 from tests.hostile_values import INCOMPRESSIBLE, NoOffset
 from tests.makers import CREATED, payload, trade
+from tests.small_rows import position
 
 
 class BaseAlerts(BaseRepository[ApprovalAlert]):
@@ -183,6 +184,14 @@ async def test_a_result_beyond_its_column_is_refused_by_the_argument(db: Databas
     with pytest.raises(InvalidInput, match=r"^final_value"):
         await positions.resolve(stored.id, "Yes", LARGEST)
     assert await positions.get_by_id(stored.id) == stored
+
+
+async def test_a_zero_of_any_exponent_closes_a_position(db: Database) -> None:
+    positions = PositionRepository(db)
+    stored = await positions.create(position())
+    closed = await positions.close(stored.id or 0, 1, realized_pnl=Decimal("0E-999999"))
+    assert closed is not None
+    assert closed.realized_pnl == 0
 
 
 @pytest.mark.parametrize(
