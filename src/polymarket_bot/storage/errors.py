@@ -153,10 +153,7 @@ class ReadOnlyServer(QueryError):
 class ServerExhausted(QueryError):
     """The server has no disk space, no memory, or no room for locks left."""
 
-    hint = (
-        "nothing was written; free space or memory on the server, or for shared memory take fewer "
-        "locks in one transaction or raise max_locks_per_transaction"
-    )
+    hint = "nothing was written; free space or memory, or raise max_locks_per_transaction"
 
 
 class Outcome(StrEnum):
@@ -215,10 +212,7 @@ class TlsRefused(ServerUnavailable):
 class TooManyConnections(ServerUnavailable):
     """The server, or the role or database on it, takes no more connections."""
 
-    hint = (
-        "lower max_connections of the processes that use it, raise the server's own, or put a "
-        "pooler in between"
-    )
+    hint = "lower max_connections here, raise it on the server, or put a pooler in between"
 
 
 class PoolerUndeclared(ConfigurationError):
