@@ -162,9 +162,9 @@ class NotPermitted(QueryError):
 
 
 class ServerExhausted(QueryError):
-    """The server has no disk space or no memory left."""
+    """The server has no disk space, no memory, or no room for locks left."""
 
-    hint = "nothing was written; free space or memory on the server"
+    hint = "nothing was written; free space or memory, or raise max_locks_per_transaction"
 
 
 class Outcome(StrEnum):
@@ -218,6 +218,12 @@ class TlsRefused(ServerUnavailable):
     """The encrypted connection could not be made: no TLS, or a certificate that is not trusted."""
 
     hint = "check tls= (or sslmode and sslrootcert in the URL) and the server's certificate"
+
+
+class TooManyConnections(ServerUnavailable):
+    """The server, or the role or database on it, takes no more connections."""
+
+    hint = "lower max_connections here, raise it on the server, or put a pooler in between"
 
 
 class PoolerUndeclared(ConfigurationError):

@@ -28,6 +28,7 @@ from polymarket_bot.storage.errors import (
     StatementTimeout,
     StorageError,
     TlsRefused,
+    TooManyConnections,
 )
 
 _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
@@ -50,7 +51,7 @@ _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
     (asyncpg.InvalidAuthorizationSpecificationError, AccessRefused),
     (asyncpg.InvalidCatalogNameError, AccessRefused),
     (asyncpg.CannotConnectNowError, ServerUnavailable),
-    (asyncpg.TooManyConnectionsError, ServerUnavailable),
+    (asyncpg.TooManyConnectionsError, TooManyConnections),
     (asyncpg.PostgresConnectionError, ConnectionLost),
     (asyncpg.OperatorInterventionError, ConnectionLost),
     (asyncpg.PostgresError, QueryError),
