@@ -54,20 +54,8 @@ docs: $(DOCS_READY)  ## Build the documentation into site/; a warning fails it
 	@$(BIN)/zensical build --clean --strict >build/docs.log 2>&1 || { cat build/docs.log; exit 1; }
 	@! grep -vE '^(Build (started|finished in .*)|No issues found)?$$' build/docs.log
 
-torture: $(READY)  ## Run the fault tests with their full counts
-	TORTURE_ROUNDS=$${TORTURE_ROUNDS:-50} TORTURE_CANCELLATIONS=$${TORTURE_CANCELLATIONS:-20000} \
-	    TORTURE_OPERATIONS=$${TORTURE_OPERATIONS:-10000} TORTURE_CLAIMS=$${TORTURE_CLAIMS:-1000} \
-	    TORTURE_KILLS=$${TORTURE_KILLS:-300} TORTURE_CANDIDATES=$${TORTURE_CANDIDATES:-5000} \
-	    TORTURE_MIXTURE=$${TORTURE_MIXTURE:-600} \
-	    TORTURE_PROCESS_KILLS=$${TORTURE_PROCESS_KILLS:-500} \
-	    TORTURE_TRADES=$${TORTURE_TRADES:-20000} \
-	    TORTURE_CONDITIONS=$${TORTURE_CONDITIONS:-40} TORTURE_CRASHES=$${TORTURE_CRASHES:-10} \
-	    TORTURE_DEMO_KILLS=$${TORTURE_DEMO_KILLS:-60} \
-	    $(BIN)/python -m pytest tests/embedded tests/faults tests/test_leases.py \
-	    tests/test_migration_kill.py tests/test_claim_races.py tests/test_claim_mixture.py \
-	    tests/test_processing_kills.py tests/test_demo.py
-	TORTURE_EXAMPLES=$${TORTURE_EXAMPLES:-5000} $(BIN)/python -m pytest \
-	    $$(grep -l 'given(' tests/test_*.py)
+torture: $(READY)  ## Make every fault as often as it takes, and show what was survived
+	$(BIN)/python -m torture $(ARGS)
 
 format: $(READY)  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
+from tests.faults.record import TOLD
+from tests.profiles import told_inputs
+
 pytest_plugins = ["polymarket_bot.storage.testing"]
+
+
+def pytest_report_header() -> str:
+    """Print the seed of all tests that leave something to chance."""
+    return TOLD
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +29,13 @@ def open_parent() -> Iterator[Path]:
     folder.chmod(0o711)  # a server started by root runs as another user
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def hostile_inputs() -> Iterator[None]:
+    """Have the bad inputs told that a module's tests count."""
+    with told_inputs():
+        yield
 
 
 @pytest.fixture

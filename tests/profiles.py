@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from hypothesis import HealthCheck, settings
 
 from polymarket_bot.storage import Database, DatabaseConfig
+from tests.faults.record import tell
 
 T = TypeVar("T")
 
@@ -35,6 +37,23 @@ SHARED_DATABASE = settings(
     suppress_health_check=[*EXAMPLES.suppress_health_check, HealthCheck.function_scoped_fixture],
 )
 """For a property test that takes a `Session`."""
+
+
+_tried: Counter[str] = Counter()
+
+
+def tried(inputs: int = 1) -> None:
+    """Count bad inputs that came out as they should."""
+    _tried["bad input"] += inputs
+
+
+@contextmanager
+def told_inputs() -> Iterator[None]:
+    """Tell at the end how many bad inputs were counted in the block."""
+    _tried.clear()
+    yield
+    for fault, times in _tried.items():
+        tell(fault, times=times)
 
 
 class Session:

@@ -18,10 +18,12 @@ from polymarket_bot.storage import (
     PolymarketFirstTrigger,
     PositionRepository,
     TradeApprovalRepository,
+    TradeWatermarkRepository,
     TriggerRepository,
 )
 
 TOKENS = 3
+CROWD = 125
 _CREATED = "2025-10-09T12:00:00Z"
 
 
@@ -45,6 +47,20 @@ async def claims(db: Database, name: str, order: list[int]) -> AsyncIterator[lis
         claim = await triggers.claim(wanted(number, name))
         row = claim.existing
         yield [number, claim.won, claim.lost_by, row and row.token_id, row and row.model_version]
+
+
+async def crowd(db: Database, name: str, order: list[int]) -> AsyncIterator[list[Any]]:
+    """Claim everything as `claims` does, by many tasks at once."""
+    outcomes: list[list[Any]] = []
+    numbers = iter(order)
+
+    async def member() -> None:
+        for number in numbers:
+            outcomes.extend([outcome async for outcome in claims(db, name, [number])])
+
+    await asyncio.gather(*(member() for _ in range(CROWD)))
+    for outcome in outcomes:
+        yield outcome
 
 
 async def old_pairs(db: Database, name: str, order: list[int]) -> AsyncIterator[list[Any]]:
@@ -91,6 +107,14 @@ async def resolve(db: Database, name: str, number: int) -> bool:
     return resolved is not None and resolved.resolution == name
 
 
+async def marks(db: Database, name: str, order: list[int]) -> AsyncIterator[list[Any]]:
+    """Move the watermark of every number to a time of one's own, and say where it stood then."""
+    watermarks, chance = TradeWatermarkRepository(db), random.Random(name)  # noqa: S311 - repeatable
+    for number in order:
+        sent = 1_760_000_000 + chance.randrange(1_000_000)
+        yield [number, sent, (await watermarks.update(str(number), sent)).last_timestamp]
+
+
 async def consume(db: Database, _: str, number: int) -> bool:
     """Consume the approval of the token that is the number."""
     return await TradeApprovalRepository(db).consume(str(number), "0.9") is not None
@@ -112,6 +136,8 @@ def together(one: Callable[[Database, str, int], Awaitable[bool]]) -> Kind:
 
 KINDS: dict[str, Kind] = {
     "claim": claims,
+    "crowd": crowd,
+    "mark": marks,
     "old": old_pairs,
     "decide": decisions,
     "close": together(close),

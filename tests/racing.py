@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import random
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from tests.programs import ROOT
-
-SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
 
 
 class Racer:

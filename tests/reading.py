@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from polymarket_bot.storage.files import Record
 from polymarket_bot.storage.files.reader import records_of
 
 HEADER = ["conditionId", "side", "title"]
-unhurried = settings(deadline=None)
 chunks = st.integers(1, 40)
 
 

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polymarket_bot.storage.files import Record
-from tests.reading import chunks, good, problems, read, unhurried
+from tests.profiles import EXAMPLES, tried
+from tests.reading import chunks, good, problems, read
+
+pytestmark = pytest.mark.usefixtures("hostile_inputs")
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=12),
@@ -19,7 +22,7 @@ json_values = st.recursive(
 )
 
 
-@unhurried
+@EXAMPLES
 @given(st.lists(json_values), st.sampled_from([None, 0, 2]), st.booleans(), chunks)
 def test_elements_are_those_of_the_array(
     elements: list[Any], indent: int | None, ascii_only: bool, chunk: int
@@ -41,7 +44,7 @@ def test_a_bad_but_balanced_element_is_left_to_the_consumer() -> None:
     assert good(read(b'[{"a": nope}, {"b": 1,}, :]')) == ['{"a": nope}', '{"b": 1,}', ":"]
 
 
-@unhurried
+@EXAMPLES
 @given(st.integers(1, 6), st.sampled_from([None, 2]), st.data(), chunks)
 def test_a_spoiled_element_costs_no_other(
     number: int, indent: int | None, data: st.DataObject, chunk: int
@@ -56,6 +59,7 @@ def test_a_spoiled_element_costs_no_other(
     del elements[spoiled]
     assert good(records) == elements
     assert len(problems(records)) == 1
+    tried()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +86,7 @@ def test_no_object_within_a_broken_element_passes_for_an_element() -> None:
     assert problems(records) == [(2, "a quote is missing or too many")]
 
 
-@unhurried
+@EXAMPLES
 @given(st.integers(60, 300), chunks)
 def test_an_element_too_long_is_one_problem(length: int, chunk: int) -> None:
     data = b'[{"n":1},\n{"n":["%s"]},\n{"n":3}]' % (b"x" * length)
@@ -107,7 +111,7 @@ def test_a_damaged_end_is_one_problem(data: bytes, expected: tuple[int, str]) ->
     assert problems(records) == [expected]
 
 
-@unhurried
+@EXAMPLES
 @given(st.lists(json_values, min_size=1, max_size=4), st.booleans(), st.data(), chunks)
 def test_damage_is_the_same_for_any_chunk_size(
     elements: list[Any], in_array: bool, data: st.DataObject, chunk: int
@@ -121,3 +125,4 @@ def test_damage_is_the_same_for_any_chunk_size(
     whole, pieces = read(bytes(text)), read(bytes(text), chunk=chunk)
     assert good(pieces) == good(whole)
     assert problems(pieces) == problems(whole)
+    tried()

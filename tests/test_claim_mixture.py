@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from contextlib import suppress
@@ -16,10 +15,10 @@ from polymarket_bot.storage import (
     PolymarketFirstTrigger,
     TriggerRepository,
 )
+from tests.faults.record import SEED, TOLD, count
 from tests.makers import trigger
-from tests.racing import SEED
 
-SECONDS = float(os.environ.get("TORTURE_MIXTURE") or 3)
+SECONDS = count("MIXTURE", 3)
 WORKERS, KEYS = 12, 6
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 UNIQUE = """
@@ -72,5 +71,5 @@ async def test_a_mixture_of_claims_and_batches_meets_no_deadlock(
     async with Database(config) as one, Database(config) as other:
         done = await asyncio.gather(*(mix((one, other)[n % 2], n, until) for n in range(WORKERS)))
         assert min(done) > 0
-        assert (one.stats().query_errors, other.stats().query_errors) == (0, 0), SEED
-    assert await db.fetchval(DEADLOCKS) == 0, SEED
+        assert (one.stats().query_errors, other.stats().query_errors) == (0, 0), TOLD
+    assert await db.fetchval(DEADLOCKS) == 0, TOLD

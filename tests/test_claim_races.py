@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from typing import Any
@@ -10,17 +9,17 @@ from typing import Any
 import pytest
 
 from polymarket_bot.storage import CandidateRepository, Database, DatabaseConfig, seed_files
+from tests.faults.record import SEED, TOLD, count, tell
 from tests.racers import TOKENS, wanted
-from tests.racing import SEED, Racer, race
+from tests.racing import Racer, race
 from tests.schemas import load
 from tests.small_rows import candidate
 
-CONDITIONS = int(os.environ.get("TORTURE_CLAIMS") or 60)
-KILLS = int(os.environ.get("TORTURE_KILLS") or 12)
-CANDIDATES = int(os.environ.get("TORTURE_CANDIDATES") or 300)
+CONDITIONS = count("CLAIMS", 60)
+KILLS = count("KILLS", 12)
+CANDIDATES = count("CANDIDATES", 300)
 UNDER_FIRE = KILLS * 25  # conditions, so that some are free until the last is killed
 PROCESSES = 8
-TOLD = f"TORTURE_SEED={SEED}"
 UNIQUE = """
 CREATE UNIQUE INDEX uq ON polymarket_first_triggers (condition_id, threshold)
 WHERE condition_id <> ''
@@ -81,12 +80,23 @@ async def test_of_eight_processes_that_claim_everything_one_wins_each(
         await race(workers)
         await judge(db, workers)
         assert sum(len(worker.outcomes) for worker in workers) == PROCESSES * CONDITIONS * TOKENS
+    tell("racers", times=CONDITIONS)
+
+
+async def test_of_a_thousand_tasks_in_eight_processes_one_wins_each(
+    db: Database, db_url: str
+) -> None:
+    workers = racers(db_url, ["crowd"] * PROCESSES)
+    await race(workers)
+    await judge(db, workers)
+    tell("racers", times=CONDITIONS)
 
 
 async def test_callers_of_the_old_pair_slip_past_no_claim(db: Database, db_url: str) -> None:
     workers = racers(db_url, ["claim", "old"] * (PROCESSES // 2))
     await race(workers)
     await judge(db, workers)
+    tell("racers", times=CONDITIONS)
 
 
 async def test_no_claim_is_lost_or_won_twice_when_claimers_are_killed(
@@ -111,6 +121,7 @@ async def test_no_claim_is_lost_or_won_twice_when_claimers_are_killed(
     killed = Counter(worker.status for worker in known)[-9]
     assert UNDER_FIRE - acknowledged <= killed, f"{TOLD}: more is stored than was cut off"
     assert killed > len(known) // 2, "too few were killed in time"
+    tell("worker killed", times=killed)
 
 
 async def test_each_candidate_is_decided_once_though_workers_are_killed(
@@ -123,9 +134,11 @@ async def test_each_candidate_is_decided_once_though_workers_are_killed(
         return [Racer(db_url, "decide", f"d{batch}-{n}", 0, 0) for n in range(4)]
 
     decided: list[Any] = []
+    killed = 0
     for batch in range(max(1, KILLS // 4)):
         team = workers(batch)
         await race(team, [chance.uniform(0.01, 0.4) for _ in team])
+        killed += sum(worker.status == -9 for worker in team)
         decided += [outcome[0] for worker in team for outcome in worker.outcomes]
     team = workers(KILLS)
     await race(team)
@@ -135,3 +148,4 @@ async def test_each_candidate_is_decided_once_though_workers_are_killed(
     assert [row[0] for row in await db.fetch(statuses)] == ["approved"], TOLD
     trades = await db.fetch("SELECT candidate_id FROM paper_trades")
     assert len(trades) == len({row[0] for row in trades}) == CANDIDATES, TOLD
+    tell("worker killed", times=killed)

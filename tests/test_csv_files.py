@@ -6,11 +6,15 @@ import csv
 import io
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polymarket_bot.storage.files import Record
-from tests.reading import HEADER, chunks, good, problems, read, unhurried
+from tests.profiles import EXAMPLES, tried
+from tests.reading import HEADER, chunks, good, problems, read
+
+pytestmark = pytest.mark.usefixtures("hostile_inputs")
 
 NOT_CLOSED = "a quoted field is not closed"
 
@@ -24,7 +28,7 @@ def csv_lines(rows: list[Any]) -> list[str]:
     return text.getvalue().split("\n")[:-1]
 
 
-@unhurried
+@EXAMPLES
 @given(rows, chunks)
 def test_rows_are_what_the_writer_wrote(rows: list[Any], chunk: int) -> None:
     data = ("\n".join(csv_lines(rows)) + "\n").encode()
@@ -34,7 +38,7 @@ def test_rows_are_what_the_writer_wrote(rows: list[Any], chunk: int) -> None:
     assert read(data, chunk=chunk) == expected
 
 
-@unhurried
+@EXAMPLES
 @given(rows, st.data(), chunks)
 def test_a_spoiled_line_costs_no_other_row(
     rows: list[Any], data: st.DataObject, chunk: int
@@ -49,6 +53,7 @@ def test_a_spoiled_line_costs_no_other_row(
     for record, row in zip(records, rows, strict=True):
         if record.line != spoiled + 1:
             assert record == (record.line, dict(zip(HEADER, row, strict=True)), None)
+    tried()
 
 
 def test_a_quoted_field_may_span_lines() -> None:

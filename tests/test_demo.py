@@ -5,7 +5,6 @@ However it is disturbed, it ends in the same state.
 
 from __future__ import annotations
 
-import os
 import signal
 from decimal import Decimal
 from pathlib import Path
@@ -15,11 +14,10 @@ from polymarket_bot.storage import Database, DatabaseConfig
 from polymarket_bot.storage.statements import relation
 from polymarket_bot.storage.tables import LATE_TRADES, PRODUCTION
 from tests.commands import eventually, run, start, write_feed
+from tests.faults.record import SEED, TOLD, count, tell
 from tests.makers import CREATED, payload
-from tests.racing import SEED
 
-KILLS = int(os.environ.get("TORTURE_DEMO_KILLS") or 6)
-TOLD = f"TORTURE_SEED={SEED}"
+KILLS = count("DEMO_KILLS", 6)
 TIMING = ("seconds", "records_per_second", "kills")
 # What differs between two runs: ids of the database, and times by its clock.
 CLOCKS_AND_IDS = (
@@ -140,6 +138,7 @@ async def test_a_run_whose_workers_are_killed_ends_in_the_same_state(
     for name in whole.keys() - set(TIMING):
         assert killed.json[name] == whole[name], (TOLD, name)
     assert await state(db_url) == await state(empty_url), TOLD
+    tell("worker killed", times=KILLS)
 
 
 async def test_orders_are_written_down_before_they_are_sent_and_all_are_filled(
@@ -157,6 +156,7 @@ async def test_orders_are_written_down_before_they_are_sent_and_all_are_filled(
     trades = report["paper_trades"]["trade"]
     assert trades == report["orders"]["filled"] == report["candidates"]["executed"]
     assert sum(report["paper_trades"].values()) == len(report["triggers"])
+    tell("worker killed", times=report["kills"])
 
 
 async def test_each_position_is_booked_once_however_many_workers_try(
@@ -172,6 +172,7 @@ async def test_each_position_is_booked_once_however_many_workers_try(
     assert sum(day["num_trades"] for day in report["daily_pnl"]) == report["positions"]["resolved"]
     assert report["positions"].keys() == {"resolved"}
     assert len(report["daily_pnl"]) > 10
+    tell("worker killed", times=report["kills"])
 
 
 async def test_a_worker_that_fails_ends_the_demo_with_what_it_said(

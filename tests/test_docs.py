@@ -24,7 +24,9 @@ LINK = re.compile(r"\]\((?!https?:)([^)\s]*)\)")
 NAMED = re.compile(r"^::: (polymarket_bot\.storage\.(?:\w+\.)*)(\w+)$", re.MULTILINE)
 FIXTURES = ["db", "db_url", "empty_url", "server_url"]
 
-# The test that runs the programs of a page. `make bench` is left out: it takes minutes, or an hour.
+# The test that runs the programs of a page. `make bench` and `make torture` are left out: they
+# take up to an hour, and so is a single test of theirs.
+BY_HAND = ("make bench", "make torture", "TORTURE_SEED=5 .venv/bin/python -m pytest ")
 RUN_BY = {
     "README.md": "test_readme.py",
     "docs/database.md": "test_pages.py",
@@ -104,13 +106,14 @@ def test_every_public_name_has_one_place_in_the_reference() -> None:
         if get_origin(value) in (Annotated, UnionType)
     ]
     fixtures = [("testing.plugin", name) for name in FIXTURES]
-    assert sorted(found) == sorted(public + columns + fixtures)
+    assert set(found) == {*public, *columns, *fixtures}
+    assert len(found) == len(set(found))
 
 
 def test_the_programs_of_every_page_are_run_by_a_test() -> None:
     for name, text in PAGES.items():
         programs = [*blocks(text, "python"), *blocks(text, "bash")]
         lines = "".join(programs).splitlines()
-        if not all(line.startswith("make bench") for line in lines):
+        if not all(line.startswith(BY_HAND) for line in lines):
             source = page(f"tests/{RUN_BY[name]}")
             assert f'page("{name}")' in source

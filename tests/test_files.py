@@ -16,7 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polymarket_bot.storage.files import Record, read_records
-from tests.reading import HEADER, chunks, good, problems, read, unhurried
+from tests.profiles import EXAMPLES, tried
+from tests.reading import HEADER, chunks, good, problems, read
+
+pytestmark = pytest.mark.usefixtures("hostile_inputs")
 
 TORN = "the gzip stream is torn: it ends before its end marker"
 packed = partial(gzip.compress, mtime=0)
@@ -85,7 +88,7 @@ def test_arrays_one_after_another_are_pages_of_one_feed() -> None:
 # --- lines ---------------------------------------------------------------------------------
 
 
-@unhurried
+@EXAMPLES
 @given(st.lists(st.text(st.sampled_from('{}" é\u2028\x85\x0b\u20acx'), max_size=9)), chunks)
 def test_lines_are_the_same_for_any_chunk_size(lines: list[str], chunk: int) -> None:
     lines = ["{}", *lines]
@@ -101,7 +104,7 @@ def test_a_line_that_is_not_utf8_costs_only_itself() -> None:
     assert records[1] == Record(2, b'{"b":"\xff"}', "not UTF-8: byte 0xff at column 7")
 
 
-@unhurried
+@EXAMPLES
 @given(st.integers(51, 400), chunks)
 def test_a_line_too_long_is_one_problem(length: int, chunk: int) -> None:
     data = b'{"a":1}\n{%s}\n{"c":3}\n{%s' % (b"x" * length, b"y" * length)
@@ -162,7 +165,7 @@ def decompressible(data: bytes) -> bytes:
     return zlib.decompressobj(wbits=31).decompress(data)
 
 
-@unhurried
+@EXAMPLES
 @given(st.integers(1, 400), st.data(), chunks)
 def test_a_cut_gzip_file_delivers_the_lines_before_the_cut(
     number: int, data: st.DataObject, chunk: int
@@ -174,9 +177,10 @@ def test_a_cut_gzip_file_delivers_the_lines_before_the_cut(
     assert good(records) == [line.decode() for line in complete]
     assert problems(records) == [(len(complete) + 1, TORN)]
     assert records[-1].payload in (partial, partial.decode(errors="replace"))
+    tried()
 
 
-@unhurried
+@EXAMPLES
 @given(st.integers(1, 200), st.data(), chunks)
 def test_a_cut_gzip_array_delivers_the_elements_before_the_cut(
     number: int, data: st.DataObject, chunk: int
@@ -187,6 +191,7 @@ def test_a_cut_gzip_array_delivers_the_elements_before_the_cut(
     records = read(cut, chunk=chunk)
     assert good(records) == elements[: decompressible(cut).count(b"}")]
     assert [problem for _, problem in problems(records)] == [TORN]
+    tried()
 
 
 def test_a_wrong_checksum_costs_no_line() -> None:
@@ -220,7 +225,7 @@ def test_what_follows_a_gzip_stream_is_one_problem(ending: str) -> None:
     ]
 
 
-@unhurried
+@EXAMPLES
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=5), chunks)
 def test_several_gzip_members_are_one_file(sizes: list[int], chunk: int) -> None:
     lines = ["{}", *trades(sum(sizes))]

@@ -18,7 +18,9 @@ from tests.hostile_arena import arena
 from tests.hostile_calls import REPOSITORIES, Call, calls, methods, takes_models
 from tests.hostile_oracle import is_stored, stored_form
 from tests.hostile_values import values
-from tests.profiles import EXAMPLES
+from tests.profiles import EXAMPLES, tried
+
+pytestmark = pytest.mark.usefixtures("hostile_inputs")
 
 EVERY_TABLE = pytest.mark.parametrize("table", PRODUCTION, ids=lambda table: table.name)
 EVERY_REPOSITORY = pytest.mark.parametrize("repository", REPOSITORIES)
@@ -53,6 +55,7 @@ def _try_out(repository: type[Any], names: list[str], url: str) -> None:
         @given(calls(repository, names))
         def judge(call: Call) -> None:
             place.judge(call)
+            tried()
 
         judge()
 
@@ -69,9 +72,10 @@ def test_a_model_is_built_of_what_its_columns_take_or_refused_by_field(
     if refusal := _refusal(lambda: built.append(table.model(**fields))):
         assert {str(error["loc"][0]) for error in refusal.errors()} <= names
         assert len(str(refusal)) <= _LONGEST_MESSAGE * len(names)
-        return
-    for name, value in fields.items():
-        assert _is_held(table, name, value, getattr(built[0], name))
+    else:
+        for name, value in fields.items():
+            assert _is_held(table, name, value, getattr(built[0], name))
+    tried()
 
 
 @EVERY_TABLE
@@ -86,9 +90,10 @@ def test_a_refused_assignment_leaves_the_model_as_it_was(
     if refusal := _refusal(lambda: setattr(model, name, value)):
         assert [error["loc"] for error in refusal.errors()] == [(name,)]
         assert vars(model) == before
-        return
-    assert _is_held(table, name, value, getattr(model, name))
-    assert vars(model) | {name: None} == before | {name: None}
+    else:
+        assert _is_held(table, name, value, getattr(model, name))
+        assert vars(model) | {name: None} == before | {name: None}
+    tried()
 
 
 def _refusal(change: Callable[[], object]) -> ValidationError | None:

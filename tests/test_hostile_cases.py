@@ -29,6 +29,7 @@ from polymarket_bot.storage import (
 from polymarket_bot.storage.tables import APPROVAL_ALERTS
 from tests.hostile_values import INCOMPRESSIBLE, NoOffset
 from tests.makers import CREATED, payload, trade
+from tests.small_rows import position
 
 
 class BaseAlerts(BaseRepository[ApprovalAlert]):
@@ -141,6 +142,16 @@ async def test_a_model_changed_behind_validation_is_refused_by_field_with_its_wh
     assert report.refusals[0].reason.startswith(field)
 
 
+async def test_an_empty_id_behind_validation_is_stored_as_given_or_not_at_all(
+    db: Database,
+) -> None:
+    trades = TradeRepository(db)
+    changed = trade("b").model_copy(update={"condition_id": ""})
+    assert await trades.create(changed) == changed
+    assert await trades.create_many([changed]) == 0
+    assert await trades.get_all() == [changed]
+
+
 async def test_a_model_without_all_its_fields_is_refused_by_the_first(db: Database) -> None:
     some: dict[str, Any] = {"token_id": "t", "size": Decimal(1)}
     with pytest.raises(InvalidInput, match=r"^entry_price: .*with all of its fields"):
@@ -173,6 +184,14 @@ async def test_a_result_beyond_its_column_is_refused_by_the_argument(db: Databas
     with pytest.raises(InvalidInput, match=r"^final_value"):
         await positions.resolve(stored.id, "Yes", LARGEST)
     assert await positions.get_by_id(stored.id) == stored
+
+
+async def test_a_zero_of_any_exponent_closes_a_position(db: Database) -> None:
+    positions = PositionRepository(db)
+    stored = await positions.create(position())
+    closed = await positions.close(stored.id or 0, 1, realized_pnl=Decimal("0E-999999"))
+    assert closed is not None
+    assert closed.realized_pnl == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,9 @@ from tests.hostile import Stream, tampered_models, valid_models
 from tests.hostile_arena import Arena, arena, check_error, outcome
 from tests.hostile_values import VALUES, values
 from tests.makers import payload
-from tests.profiles import EXAMPLES
+from tests.profiles import EXAMPLES, tried
+
+pytestmark = pytest.mark.usefixtures("hostile_inputs")
 
 _NAMES = [*payload(), "type", "id", "trade_id", "market", "match_time", "token_id", "unknown"]
 _LONGEST_REASON = 400
@@ -65,6 +68,7 @@ def test_every_record_is_counted_once_and_the_good_ones_are_stored(db_url: str) 
         def ingest(bad: list[Any], form: Callable[[list[Any]], Any]) -> None:
             feed = [record for n, item in enumerate(bad) for record in (_good(n), item)]
             place.session.run(_check(place, feed, form(feed)))
+            tried(len(bad))
 
         ingest()
 
@@ -97,6 +101,7 @@ def test_what_is_no_feed_is_refused_by_name_and_a_broken_one_stores_nothing(db_u
         def ingest(trades: Any, not_before: Any, on_refusal: Any) -> None:
             given_to = {"trades": trades, "not_before": not_before, "on_refusal": on_refusal}
             place.session.run(_refuse(place, given_to))
+            tried(len(given_to))
 
         ingest()
 

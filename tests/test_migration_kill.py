@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from polymarket_bot.storage import Database, DatabaseConfig, seed_files
+from tests.faults.record import SEED, TOLD, count, tell
 from tests.schemas import dump, load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
-ROUNDS = int(os.environ.get("TORTURE_ROUNDS") or 8)
+ROUNDS = count("ROUNDS", 8)
 FILL = """
 INSERT INTO polymarket_trades (condition_id, trade_id, token_id, timestamp)
 SELECT 'c' || n % 100, 't' || n, 'k' || n % 200, 1760000000 + n FROM generate_series(1, 20000) AS n
@@ -71,7 +70,7 @@ async def test_a_migration_killed_at_any_instant_is_completed_by_the_next(
         await db.execute(FILL)
         up, down = await runner.run(3), await runner.run(1)
         for number in range(ROUNDS):
-            told = f"TORTURE_SEED={SEED}, round {number}"
+            told = f"{TOLD}, round {number}"
             await runner.run(3, chance.uniform(0, up))
             if number % 2:
                 await runner.run(1, chance.uniform(0, down))
@@ -82,3 +81,4 @@ async def test_a_migration_killed_at_any_instant_is_completed_by_the_next(
             assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == 20_000, told
             await db.migrate(1)
     assert runner.killed > ROUNDS // 2, "most of them ended before their kill"
+    tell("worker killed", times=runner.killed)

@@ -8,12 +8,21 @@ from itertools import chain
 
 import pytest
 
-from polymarket_bot.storage import Database, Position, PositionRepository, TradeApprovalRepository
-from tests.racing import SEED, Racer, race
-from tests.small_rows import approval, position
+from polymarket_bot.storage import (
+    CandidateRepository,
+    Database,
+    Position,
+    PositionRepository,
+    TradeApprovalRepository,
+    TradeWatermarkRepository,
+)
+from tests.faults.record import SEED, TOLD, count, tell
+from tests.racing import Racer, race
+from tests.small_rows import approval, candidate, position
 
-ROUNDS = 40
-ROWS = range(ROUNDS)
+KEYS = count("KEYS", 40)
+PROCESSES = 8
+ROWS = range(KEYS)
 
 
 @pytest.fixture
@@ -106,33 +115,67 @@ async def test_of_a_hundred_callers_one_consumes_an_approval(db: Database) -> No
     assert winner.status == "executed"
 
 
+async def raced(url: str, *kinds: str) -> list[Racer]:
+    """Let processes race for all rows."""
+    racers = [Racer(url, kind, f"racer {n}", KEYS, SEED + n) for n, kind in enumerate(kinds)]
+    await race(racers)
+    assert [racer.status for racer in racers] == [0] * len(racers), TOLD
+    assert {len(racer.outcomes) for racer in racers} == {KEYS}
+    return racers
+
+
 async def winners(url: str, *kinds: str) -> dict[str, list[int]]:
     """Let processes race for all rows, and return which of them each has won."""
-    racers = [Racer(url, kind, f"racer {n}", ROUNDS, SEED + n) for n, kind in enumerate(kinds)]
-    await race(racers)
-    assert [racer.status for racer in racers] == [0] * len(racers)
-    assert {len(racer.outcomes) for racer in racers} == {ROUNDS}
+    racers = await raced(url, *kinds)
     return {racer.name: [row for row, is_won in racer.outcomes if is_won] for racer in racers}
 
 
 async def test_of_several_processes_one_closes_or_resolves_each_position(
     db_url: str, positions: PositionRepository
 ) -> None:
-    assert await opened(positions, ROUNDS) == [row + 1 for row in ROWS]
-    won = await winners(db_url, "close", "close", "resolve", "resolve")
+    assert await opened(positions, KEYS) == [row + 1 for row in ROWS]
+    won = await winners(db_url, *["close"] * 4, *["resolve"] * 4)
     assert sorted(chain(*won.values())) == list(ROWS)
     for name, numbers in won.items():
         for number in numbers:
             row = await positions.get_by_id(number + 1)
             assert row is not None
-            closed = name in {"racer 0", "racer 1"}
+            closed = int(name.split()[1]) < PROCESSES // 2
             assert (row.exit_order_id if closed else row.resolution) == name
             assert row.status == ("closed" if closed else "resolved")
+    tell("racers", times=KEYS)
 
 
 async def test_of_several_processes_one_consumes_each_approval(db: Database, db_url: str) -> None:
     approvals = TradeApprovalRepository(db)
     await approvals.create_many(approval(str(n)) for n in ROWS)
-    won = await winners(db_url, *["consume"] * 4)
+    won = await winners(db_url, *["consume"] * PROCESSES)
     assert sorted(chain(*won.values())) == list(ROWS)
     assert {row.status for row in await approvals.get_all()} == {"executed"}
+    tell("racers", times=KEYS)
+
+
+async def test_of_several_processes_the_latest_mark_stands_and_none_goes_back(
+    db: Database, db_url: str
+) -> None:
+    racers = await raced(db_url, *["mark"] * PROCESSES)
+    stood = {
+        row.condition_id: row.last_timestamp for row in await TradeWatermarkRepository(db).get_all()
+    }
+    outcomes = [outcome for racer in racers for outcome in racer.outcomes]
+    for number in ROWS:
+        mine = [(sent, then) for key, sent, then in outcomes if key == number]
+        assert stood[str(number)] == max(sent for sent, _ in mine), TOLD
+        assert all(sent <= then <= stood[str(number)] for sent, then in mine), TOLD
+    tell("racers", times=KEYS)
+
+
+async def test_of_several_processes_one_decides_each_candidate(db: Database, db_url: str) -> None:
+    await CandidateRepository(db).create_many(candidate(str(n)) for n in ROWS)
+    racers = [Racer(db_url, "decide", f"racer {n}", 0, 0) for n in range(PROCESSES)]
+    await race(racers)
+    decided = sorted(outcome[0] for racer in racers for outcome in racer.outcomes)
+    assert decided == [row + 1 for row in ROWS], TOLD
+    trades = await db.fetch("SELECT candidate_id FROM paper_trades")
+    assert sorted(row[0] for row in trades) == decided, TOLD
+    tell("racers", times=KEYS)

@@ -15,6 +15,7 @@ from polymarket_bot.storage import (
     InvalidInput,
     PolymarketTrade,
     QueryError,
+    QueryEvent,
     TradeRepository,
     TradeWatermarkRepository,
     TransactionError,
@@ -47,6 +48,22 @@ async def test_in_a_block_all_of_it_belongs_to_the_block(
             assert not await anything(trades)
             raise ZeroDivisionError
     assert await anything(trades) == [["late"], ["new"]]
+
+
+async def test_where_nothing_waits_one_statement_tells_it(
+    db: Database, trades: TradeRepository
+) -> None:
+    seen: list[QueryEvent] = []
+    await trades.create_many(at(0, "done"))
+    assert await anything(trades) == [["done"]]
+    stop = db.on_query(seen.append)
+    report = await trades.process_new(CONDITION, nothing)
+    stop()
+    assert (report.handled, report.late, report.watermark, report.busy) == (0, 0, NOW, False)
+    assert len(seen) == 1
+    await trades.create_many(at(-1, "late"))
+    assert await anything(trades) == [["late"]]
+    assert (await trades.process_new("0xnobody", nothing)).watermark == 0
 
 
 async def test_a_repository_on_a_connection_processes_in_its_transaction(db: Database) -> None:

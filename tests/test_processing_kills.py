@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 from polymarket_bot.storage import Database
-from tests.racing import SEED, Racer
+from tests.faults.record import SEED, TOLD, count, tell
+from tests.racing import Racer
 
-KILLS = int(os.environ.get("TORTURE_PROCESS_KILLS") or 20)
-TRADES = int(os.environ.get("TORTURE_TRADES") or 3_000)
-CONDITIONS = int(os.environ.get("TORTURE_CONDITIONS") or 10)
+KILLS = count("PROCESS_KILLS", 20)
+TRADES = count("TRADES", 3_000)
+CONDITIONS = count("CONDITIONS", 10)
 KINDS = ("work", "work", "work", "ingest", "ingest")
-TOLD = f"TORTURE_SEED={SEED}"
 LATE = "SELECT count(*) FROM ops.late_trades"
 HANDED_OVER = """
 SELECT decision, paper.condition_id, timestamp, trade_id FROM paper_trades AS paper
@@ -113,3 +112,4 @@ async def test_every_effect_is_there_once_though_workers_and_ingesters_are_kille
     await hold_to_once(db, crew)
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     assert await db.fetchval(deadlocks) == 0, TOLD
+    tell("worker killed", times=len([racer for racer in crew.all if racer.status == -9]))

@@ -213,7 +213,7 @@ async def test_what_cannot_be_looked_at_is_a_problem_and_the_rest_is_told(
         await admin.execute(f"GRANT SELECT ON live_orders, ops.schema_version TO {worker}")
         told = await status(as_user(db_url, worker), tmp_path)
         assert said(told.problems, *[UNSEEN] * 4, ORDERS)
-        assert all("; let the owner" in problem for problem in told.problems[:4])
+        assert all("polymarket-storage grant" in problem for problem in told.problems[:4])
     session = await connect(db_url)
     await session.execute("BEGIN; LOCK TABLE exit_events")
     outcome = await run(

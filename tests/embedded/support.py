@@ -162,9 +162,9 @@ class OwnerProcess:
         self._process.stdin.flush()
         return await self._answer()
 
-    def kill(self) -> None:
-        """Kill it, so that it cannot clean up."""
-        self._process.kill()
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kill it by a signal for which it does not clean up."""
+        self._process.send_signal(number)
         self._process.wait()
 
     def end(self) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
+import signal
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import asyncpg
 
 from polymarket_bot.storage.embedded import EmbeddedPostgres
+from tests.faults.record import SEED, TOLD, Trial, count
 
 from .support import BROKEN, QUICK, kill, query, query_when_back, server_pids, state
 
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
     NewOwner = Callable[[], OwnerProcess]
 
-SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
-ROUNDS = int(os.environ.get("TORTURE_ROUNDS") or 20)
+ROUNDS = count("ROUNDS", 20)
 
 
 class Writer:
@@ -55,22 +56,23 @@ class Writer:
 async def test_no_acknowledged_row_is_lost_whoever_is_killed(
     data_dir: Path, new_owner: NewOwner
 ) -> None:
-    chance = random.Random(SEED)  # noqa: S311 - repeatable, not secret
+    chance, trial = random.Random(SEED), Trial("embedded")  # noqa: S311 - repeatable, not secret
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
         await query(server.url, "CREATE TABLE numbers (number bigint PRIMARY KEY)")
         writer = Writer(server.url)
     for number in range(ROUNDS):
         try:
-            await _round(chance, data_dir, new_owner, writer)
+            await _round(chance, data_dir, new_owner, writer, trial)
         except BaseException as error:
-            error.add_note(f"TORTURE_SEED={SEED}, round {number + 1} of {ROUNDS}")
+            error.add_note(f"{TOLD}, round {number + 1} of {ROUNDS}")
             raise
     assert not server_pids(data_dir)
     assert writer.acknowledged
+    trial.tell()
 
 
 async def _round(
-    chance: random.Random, data_dir: Path, new_owner: NewOwner, writer: Writer
+    chance: random.Random, data_dir: Path, new_owner: NewOwner, writer: Writer, trial: Trial
 ) -> None:
     owners = [new_owner() for _ in range(chance.choice((1, 1, 2)))]
     await asyncio.gather(*(owner.url() for owner in owners))
@@ -87,8 +89,11 @@ async def _round(
     if victim == "keeper":
         kill(state(data_dir)["keeper"])
     for owner in owners:
-        owner.kill()
+        owner.kill(chance.choice((signal.SIGKILL, signal.SIGTERM)))
     await writing
-    async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
+    async with AsyncExitStack() as stack:
+        with trial.recovery():
+            server = EmbeddedPostgres(data_dir, settings=QUICK)
+            await stack.enter_async_context(server)
+            await writer.check()
         assert server.url == writer.url
-        await writer.check()

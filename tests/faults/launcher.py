@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import sys
 
 _PR_SET_PDEATHSIG = 1
@@ -17,6 +18,8 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Change the user, then bind to the parent (a change of user would undo it), then execute."""
     order = json.loads(sys.argv[1])
+    if order["memory"]:
+        resource.setrlimit(resource.RLIMIT_AS, (order["memory"], order["memory"]))
     if order["account"]:
         uid, gid, groups = order["account"]
         os.setgroups(groups)

@@ -112,10 +112,16 @@ class Child:
         account: Account | None = None,
         script: Path = _NOTHING,
         parent_died: signal.Signals = signal.SIGKILL,
+        memory: int | None = None,
     ) -> None:
         self._log = log
         user = (account.uid, account.gid, account.groups) if account else None
-        order = {"parent": os.getpid(), "parent_died": parent_died, "account": user}
+        order = {
+            "parent": os.getpid(),
+            "parent_died": parent_died,
+            "account": user,
+            "memory": memory,
+        }
         launcher = (sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(order))
         with script.open("rb") as source, log.open("ab") as output:
             self._logged_before = output.tell()

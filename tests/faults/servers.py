@@ -60,8 +60,8 @@ class Server:
     """A server on 127.0.0.1 and on a Unix socket, started by `async with` and removed by its end.
 
     `rules` are the lines of pg_hba.conf for TCP; `password` becomes that of the user `predict`.
-    With a certificate it speaks TLS, if its binaries can. `settings` and `certificate` may be
-    changed while it is down.
+    With a certificate it speaks TLS, if its binaries can. `memory` is how many bytes each of its
+    processes may have. `settings`, `certificate` and `memory` may be changed while it is down.
     """
 
     def __init__(
@@ -72,7 +72,9 @@ class Server:
         rules: Sequence[str] = TRUST,
         password: str | None = None,
         certificate: Certificate | None = None,
+        memory: int | None = None,
     ) -> None:
+        self.memory = memory
         self.settings = dict(settings or {})
         self.certificate = certificate
         self.folder = Path()
@@ -162,6 +164,7 @@ class Server:
             log=self._log,
             account=self._installation.account,
             parent_died=signal.SIGQUIT,
+            memory=self.memory,
         )
         await process.come_up(self._is_ready)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from polymarket_bot.storage import Database
+
     Client = asyncpg.Connection[asyncpg.Record]
 
 LIMIT = 60.0
@@ -28,6 +30,10 @@ LOST = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+_NONE_OPEN = """
+SELECT count(*) = 0 FROM pg_stat_activity
+WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+"""
 
 
 async def eventually(
@@ -72,3 +78,14 @@ async def value(url: str, query: str) -> Any:
     """Return the single value of a statement, by a connection of its own."""
     async with connected(url) as connection:
         return await connection.fetchval(query)
+
+
+async def hold_to_whole(db: Database) -> None:
+    """Hold a pool to being whole: it answers, nobody has a connection, no transaction is open."""
+    many = 4 * db.config.max_connections
+    assert await asyncio.gather(*(db.fetchval("SELECT 1") for _ in range(many))) == [1] * many
+    await eventually(lambda: db.stats().pool_available == db.stats().pool_size)
+    stats = db.stats()
+    assert (stats.holders, stats.requests_waiting) == ((), 0)
+    assert stats.pool_size <= db.config.max_connections
+    await eventually(lambda: db.fetchval(_NONE_OPEN))

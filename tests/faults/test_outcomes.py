@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from polymarket_bot.storage import (
 from tests.makers import payload, trade
 
 from .proxy import Action, Direction, Proxy
+from .record import SEED, TOLD, count, tell
 from .support import eventually, value
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from .servers import Server
 
-SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
-ROUNDS = int(os.environ.get("TORTURE_ROUNDS") or 30)
+ROUNDS = count("ROUNDS", 30)
 
 
 @pytest.fixture
@@ -236,15 +235,17 @@ async def test_at_random_cuts_the_error_is_right_every_time(
 ) -> None:
     chance = random.Random(SEED)  # noqa: S311 - repeatable, no secret
     said: dict[int, Outcome] = {}
+    cuts = 0
     for number in range(ROUNDS):
         pattern = chance.choice(("^begin", "^insert", "if_assigned", "^commit", "^commit"))
         action = chance.choice((Action.CUT_BEFORE, Action.CUT_AFTER, Action.CUT_WITHIN))
-        proxy.when(pattern, action)
+        cut = proxy.when(pattern, action)
         try:
             await write(db, number)
             said[number] = Outcome.COMMITTED
         except ConnectionLost as lost:
             said[number] = lost.outcome
+        cuts += cut.count
         proxy.clear()
     there = set(await value(server.url(), "SELECT array_agg(n) FROM numbers") or ())
     wrong = {
@@ -252,6 +253,7 @@ async def test_at_random_cuts_the_error_is_right_every_time(
         for number, outcome in said.items()
         if outcome is not Outcome.UNKNOWN and (outcome is Outcome.COMMITTED) != (number in there)
     }
-    assert not wrong, f"TORTURE_SEED={SEED}: {wrong}"
+    assert not wrong, f"{TOLD}: {wrong}"
     assert Outcome.COMMITTED in said.values()
     await write(db, ROUNDS)
+    tell("network", times=cuts)

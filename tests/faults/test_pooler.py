@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 from contextlib import aclosing
@@ -28,6 +27,7 @@ from polymarket_bot.storage import (
 from tests.makers import payload, trade, trigger
 
 from .pgbouncer import PgBouncer, pgbouncer_binary
+from .record import SEED, TOLD, count, tell
 from .support import connected, require
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .servers import Server
 
 ROOT = Path(__file__).parents[2]
-OPERATIONS = int(os.environ.get("TORTURE_OPERATIONS", "1500"))
+OPERATIONS = count("OPERATIONS", 1500)
 PROCESSES, TASKS = 3, 5
 TABLE = "CREATE TABLE tokens (token text PRIMARY KEY, asker text NOT NULL)"
 INSERT = "INSERT INTO tokens VALUES ($1, $2) RETURNING token"
@@ -153,17 +153,16 @@ async def session_pool(pgbouncer: Path, server: Server) -> AsyncIterator[PgBounc
 async def test_processes_share_a_transaction_pooler_and_get_their_own_answers(
     server: Server, pool: PgBouncer
 ) -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}, {OPERATIONS} operations")  # noqa: T201
     async with Database(DatabaseConfig(url=server.url())) as db:
         await db.migrate()
     share = -(-OPERATIONS // PROCESSES)
     names = [f"process{number}" for number in range(PROCESSES)]
-    stored = await asyncio.gather(*(start_worker(pool.url(), name, share, seed) for name in names))
+    stored = await asyncio.gather(*(start_worker(pool.url(), name, share, SEED) for name in names))
     count = "SELECT count(*) FROM tokens WHERE asker LIKE $1 || '-%'"
-    assert [await server.fetchval(count, name) for name in names] == stored
+    assert [await server.fetchval(count, name) for name in names] == stored, TOLD
     clients = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'polymarket%'"
     assert await server.fetchval(clients) <= 5
+    tell("pooler", times=share * PROCESSES)
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])

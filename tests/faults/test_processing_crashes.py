@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 
 from polymarket_bot.storage import Database, DatabaseConfig
-from tests.racing import SEED
 from tests.test_processing_kills import TRADES, Crew, hold_to_once
 
+from .record import SEED, count, tell
 from .servers import Server
 
-CRASHES = int(os.environ.get("TORTURE_CRASHES") or 3)
+CRASHES = count("CRASHES", 3)
 
 
 async def test_every_effect_is_there_once_though_the_server_is_killed(server: Server) -> None:
@@ -21,6 +20,7 @@ async def test_every_effect_is_there_once_though_the_server_is_killed(server: Se
         crew = Crew(server.url(), "patient", trades=2 * TRADES)
         await crew.finish([asyncio.create_task(crashes(server))])
         await hold_to_once(db, crew, trades=2 * TRADES)
+    tell("server killed", times=CRASHES)
 
 
 async def crashes(server: Server) -> None:

@@ -33,6 +33,7 @@ from polymarket_bot.storage import (
 from .pgbouncer import PgBouncer, pgbouncer_binary
 from .processes import free_port
 from .proxy import Action, Proxy
+from .record import tell
 from .servers import PASSWORD, Server, Template
 from .support import require
 
@@ -130,6 +131,7 @@ async def opening_fails(kind: type[BaseException], config: DatabaseConfig) -> No
     db = Database(config)
     await fails(kind, db.initialize)
     no_secret(await db.health(), await db.health_check())
+    tell("refused", times=1)
 
 
 async def test_no_refused_connection_shows_the_password(guarded: Server) -> None:

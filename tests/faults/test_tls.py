@@ -19,6 +19,7 @@ import pytest
 from polymarket_bot.storage import AccessRefused, Database, DatabaseConfig, TlsRefused
 from polymarket_bot.storage.connections.sessions import is_near
 
+from .record import tell
 from .servers import TLS_ONLY, Server, Template
 from .support import require
 
@@ -63,6 +64,7 @@ async def refusal(config: DatabaseConfig) -> TlsRefused:
     patient = config.model_copy(update={"connect_timeout": 10 * LIMIT})
     with pytest.raises(TlsRefused, match=REMEDY) as caught:
         await asyncio.wait_for(Database(patient).initialize(), LIMIT)
+    tell("refused", times=1)
     return caught.value
 
 

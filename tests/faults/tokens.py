@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import operator
 import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from polymarket_bot.storage import ConnectionLost, Database, Outcome, StorageError
+from polymarket_bot.storage import AlreadyExists, ConnectionLost, Database, Outcome, StorageError
 
-from .support import eventually
+from .support import LIMIT, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,7 +30,7 @@ class Writers:
         self.told: dict[str, Outcome] = {}
         self.failures: list[StorageError] = []
         self._db = db
-        self._number = number
+        self._each = [0] * number
         self._numbers = itertools.count()
 
     @asynccontextmanager
@@ -37,7 +38,7 @@ class Writers:
         """Have them write while the block lasts; each ends what it has begun."""
         end = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            for writer in range(self._number):
+            for writer in range(len(self._each)):
                 tasks.create_task(self._write(writer, end))
             try:
                 yield
@@ -47,13 +48,19 @@ class Writers:
     async def have_stored_more(self) -> None:
         """Wait until all of them together have stored some more."""
         before = len(self.stored)
-        await eventually(lambda: len(self.stored) > before + 10 * self._number)
+        await eventually(lambda: len(self.stored) > before + 10 * len(self._each))
+
+    async def go_on(self, *, limit: float = LIMIT) -> None:
+        """Wait until each of them has stored something more, at most for a limit in seconds."""
+        before = list(self._each)
+        await eventually(lambda: all(map(operator.gt, self._each, before)), limit=limit)
 
     def check(self, found: list[str]) -> None:
         """Compare what they were told with what is in the database."""
         counts = {outcome.value: [*self.told.values()].count(outcome) for outcome in Outcome}
         print(f"{len(self.stored)} stored, {len(self.failures)} failures, {counts}")  # noqa: T201
         assert self.stored <= set(found)
+        assert not [e for e in self.failures if isinstance(e, AlreadyExists)], "one was sent twice"
         for token, outcome in self.told.items():
             assert outcome is not Outcome.COMMITTED or token in found
             assert outcome not in NOT_STORED or token not in found
@@ -62,8 +69,10 @@ class Writers:
         while not end.is_set():
             token = f"{writer}-{next(self._numbers)}"
             try:
-                await self._store(token)
+                async with asyncio.timeout(LIMIT):  # whatever happens, it hangs no longer
+                    await self._store(token)
                 self.stored.add(token)
+                self._each[writer] += 1
             except ConnectionLost as lost:
                 self.told[token] = lost.outcome
             except StorageError as error:

@@ -62,7 +62,7 @@ class SchemaReport(Sequence[Difference]):
     def words(self, most: int = 10) -> list[str]:
         """Say what is harmful, `most` of it; all missing tables in one sentence."""
         tables = [entry.name for entry in self.missing if entry.kind == "table"]
-        said = [_missing_tables(tables)] if tables else []
+        said = [missing_tables(tables)] if tables else []
         said += [str(entry) for entry in self.harmful if entry.name not in tables]
         rest = len(said) - most
         return said if rest <= 0 else [*said[:most], f"and {rest} more: polymarket-storage check"]
@@ -104,7 +104,8 @@ class SchemaDrift(StorageError):
         super().__init__("the schema is not as it should be: " + "; ".join(report.words()))
 
 
-def _missing_tables(names: Sequence[str]) -> str:
+def missing_tables(names: Sequence[str]) -> str:
+    """Say that tables are not there, and what to do about it."""
     shown = ", ".join(names[:_SHOWN])
     rest = len(names) - _SHOWN
     more = f" and {rest} more" if rest > 0 else ""

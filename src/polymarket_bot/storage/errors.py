@@ -1,5 +1,7 @@
 """Every error that the package raises, under one root, with structured fields."""
 
+# Over 300 lines: they are a list, to be read in one place.
+
 from __future__ import annotations
 
 import reprlib
@@ -150,10 +152,19 @@ class ReadOnlyServer(QueryError):
     )
 
 
-class ServerExhausted(QueryError):
-    """The server has no disk space or no memory left."""
+class NotPermitted(QueryError):
+    """The user has no right to what the statement does."""
 
-    hint = "nothing was written; free space or memory on the server"
+    hint = (
+        "connect as a user who has, or make this one a member of the role that has it: "
+        "polymarket-storage grant owner, writer or reader"
+    )
+
+
+class ServerExhausted(QueryError):
+    """The server has no disk space, no memory, or no room for locks left."""
+
+    hint = "nothing was written; free space or memory, or raise max_locks_per_transaction"
 
 
 class Outcome(StrEnum):
@@ -209,6 +220,12 @@ class TlsRefused(ServerUnavailable):
     hint = "check tls= (or sslmode and sslrootcert in the URL) and the server's certificate"
 
 
+class TooManyConnections(ServerUnavailable):
+    """The server, or the role or database on it, takes no more connections."""
+
+    hint = "lower max_connections here, raise it on the server, or put a pooler in between"
+
+
 class PoolerUndeclared(ConfigurationError):
     """A connection pooler is in between, and the configuration does not say so."""
 
@@ -251,6 +268,10 @@ class HoldLost(StorageError):
 
 class MigrationRefused(StorageError):
     """What was applied to the database, or what is asked for, forbids the migration."""
+
+
+class GrantRefused(StorageError):
+    """The roles cannot be given what they need; nothing was changed."""
 
 
 class TransactionError(StorageError):

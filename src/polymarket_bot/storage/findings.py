@@ -14,7 +14,6 @@ from polymarket_bot.storage.errors import (
 )
 
 _T = TypeVar("_T")
-_NO_RIGHT = "42501"
 _UNITS = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "h"), (2 * 60, 60, "min"))
 
 
@@ -76,8 +75,7 @@ class Findings:
         except SchemaMissing:
             return None  # it is told as drift of the schema
         except QueryError as error:
-            remedy = "; let the owner of the tables grant it" * (error.sqlstate == _NO_RIGHT)
-            self.problems.append(f"{what} cannot be looked at: {error}{remedy}")
+            self.problems.append(f"{what} cannot be looked at: {error}")
             return None
 
 

@@ -12,13 +12,11 @@ from typing import Any, Literal, TypeAlias
 from polymarket_bot.storage import ledger
 from polymarket_bot.storage.catalog import compare, tells_all_of
 from polymarket_bot.storage.config import DatabaseConfig
-from polymarket_bot.storage.connections.blocks import terminate
-from polymarket_bot.storage.connections.driver import DRIVER_ERRORS
-from polymarket_bot.storage.connections.executor import ConnectionExecutor, Executor
-from polymarket_bot.storage.connections.sessions import Session, connect_directly
-from polymarket_bot.storage.connections.singletons import lock
+from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.drift import Difference, SchemaDrift, SchemaReport
-from polymarket_bot.storage.errors import ConfigurationError, InvalidInput, MigrationRefused
+from polymarket_bot.storage.errors import InvalidInput, MigrationRefused
+from polymarket_bot.storage.maintenance import maintenance
+from polymarket_bot.storage.roles import act_as_owner
 from polymarket_bot.storage.seeds import Script, Seed, seeds
 from polymarket_bot.storage.sql import quoted
 from polymarket_bot.storage.tables import ALL
@@ -27,12 +25,7 @@ _log = logging.getLogger(__name__)
 
 Action: TypeAlias = Literal["applied", "adopted", "repaired", "reverted"]
 
-_LOCK = "schema migration"
-_PARTING = 5.0
 _LIMIT = 3600.0  # seconds a statement: an index on a large table takes its time
-_WHICH = """
-SELECT oid, pg_postmaster_start_time() FROM pg_database WHERE datname = current_database()
-"""
 _HAS_SCHEMA = "SELECT current_schema() IS NOT NULL"
 _LACKING = """
 SELECT current_user::text AS user, 'GRANT ' || lacking || ' TO ' || quote_ident(current_user)
@@ -102,30 +95,8 @@ async def migrate(
 ) -> MigrationReport:
     """Bring `db` to a version, on a connection of its own; see `Database.migrate`."""
     target = _target(to)
-    connection = await connect_directly(config)
-    try:
-        direct = ConnectionExecutor(connection)
-        if await db.fetchrow(_WHICH) != await direct.fetchrow(_WHICH):
-            raise ConfigurationError(
-                "direct_url leads to another database than url",
-                remedy="set direct_url (DATABASE_DIRECT_URL) to the address of the same database",
-            )
-        if not dry_run:
-            await lock(connection, _LOCK, timeout)
+    async with maintenance(db, config, None if dry_run else timeout) as direct:
         return await _Migration(direct, config, dry_run=dry_run).run(target)
-    finally:
-        await _part(connection)
-
-
-async def _part(connection: Session) -> None:
-    """Close the connection, and with it give the lock back.
-
-    A statement that was cancelled is cancelled on the server, too, or it would hold the lock on.
-    """
-    try:
-        await connection.close(timeout=_PARTING)
-    except DRIVER_ERRORS:
-        terminate(connection)
 
 
 def _target(to: object) -> int:
@@ -163,6 +134,7 @@ class _Migration:
             if report.ok and recorded.issuperset(seed.version for seed in seeds()[:target]):
                 return MigrationReport(before, target, dry_run=self._dry_run)
             _refuse_drift(report)
+        await act_as_owner(self._db)
         await self._refuse_without_rights()
         await self._prepare()
         for seed in seeds()[:target]:

@@ -22,7 +22,8 @@ _BYTES = "SELECT pg_database_size(current_database())"
 _TABLES = """
 SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes, c.reltuples::bigint AS estimate
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname = current_schema() ORDER BY c.relname
+WHERE c.relkind = 'r' AND n.nspname = current_schema() AND has_table_privilege(c.oid, 'SELECT')
+ORDER BY c.relname
 """
 # Sums are made in NUMERIC over the shortest decimals: REAL would lose digits.
 _WORK = """
@@ -62,7 +63,7 @@ class Figures:
     Attributes:
         server_version: PostgreSQL's version.
         database_bytes: size of the whole database.
-        tables: every table of the schema, by name.
+        tables: every table of the schema that the user may read, by name.
         conditions: see `Lag`, as the next two.
         conditions_behind: those with trades later than their watermark.
         watermark_lag_seconds: the furthest that a watermark is behind its newest trade.

@@ -9,6 +9,7 @@ import typer
 
 from polymarket_bot.storage.cli.check import check_database
 from polymarket_bot.storage.cli.demo.run import Plan, run_demo
+from polymarket_bot.storage.cli.grant import grant_roles
 from polymarket_bot.storage.cli.ingest import ingest_files
 from polymarket_bot.storage.cli.migrate import migrate_database
 from polymarket_bot.storage.cli.output import print_json, say
@@ -25,6 +26,7 @@ from polymarket_bot.storage.cli.target import (
 )
 from polymarket_bot.storage.config import without_password
 from polymarket_bot.storage.findings import DEFAULT_LIMITS, HealthLimits
+from polymarket_bot.storage.roles import Role
 from polymarket_bot.storage.schema import create_database
 
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
@@ -92,6 +94,22 @@ def migrate(
 def check(url: Url = None, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
     """Hold the live schema against the tables; exit status 1 if anything harmful differs."""
     run(check_database(url, data_dir, as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def grant(
+    role: Annotated[Role | None, typer.Argument(help="The role that a login is to have.")] = None,
+    login: Annotated[str | None, typer.Argument(help="A login that is there.")] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait until nobody uses the tables.")
+    ] = 60.0,
+    url: Url = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Make the roles storage_owner, storage_writer and storage_reader; make a login a member."""
+    work = grant_roles(role, login, url, data_dir, timeout, as_json=as_json)
+    run(work, as_json=as_json)
 
 
 @app.command()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from polymarket_bot.storage.bulk import taken
 from polymarket_bot.storage.cli.output import Advance, note, print_json, print_table, progress
 from polymarket_bot.storage.cli.target import open_database
-from polymarket_bot.storage.errors import ConfigurationError
+from polymarket_bot.storage.errors import ConfigurationError, StorageError
 from polymarket_bot.storage.files import Record, records_of
 from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.repositories.trade_repo import TradeRepository
 
 COUNTS = ("read", "inserted", "duplicates", "late", "skipped", "refused")
-_BATCH = 10_000
+_BATCH, _BATCH_CHARACTERS = 10_000, 1 << 24  # whichever is reached first
 
 
 class Rejects:
@@ -41,19 +42,44 @@ class Rejects:
         self._file: IO[str] | None = None
 
     def write(self, source: Path, line: int, reason: str, record: object) -> None:
-        """Write one refused record."""
+        """Write one refused record.
+
+        Raises:
+            StorageError: there is no room for it, say; the file is no longer there then.
+        """
         if self._file is None:
             self._file = open(self.path, "x", encoding="utf-8", opener=_private)  # noqa: SIM115 - Path.open has no opener
         entry = {"file": str(source), "line": line, "reason": reason, "record": _text(record)}
-        json.dump(entry, self._file)
-        self._file.write("\n")
+        with self._whole(self._file):
+            self._file.write(json.dumps(entry) + "\n")
 
     def close(self) -> bool:
-        """Close the file and tell whether anything was refused."""
+        """Close the file and tell whether anything was refused.
+
+        Raises:
+            StorageError: as `write`.
+        """
         if self._file is None:
             return False
-        self._file.close()
+        with self._whole(self._file):
+            self._file.close()
         return True
+
+    @contextmanager
+    def _whole(self, file: IO[str]) -> Iterator[None]:
+        """Remove a file that could not be written: half of it would pass for all."""
+        try:
+            yield
+        except OSError as error:
+            self._file = None
+            with suppress(OSError):
+                file.close()
+            self.path.unlink(missing_ok=True)
+            raise StorageError(
+                f"the rejects file {self.path} cannot be written, and was removed: "
+                f"{error.strerror}",
+                remedy="make room for it and run the command again, which stores nothing twice",
+            ) from error
 
 
 async def ingest_files(
@@ -87,10 +113,25 @@ async def ingest_file(
     """Ingest one file in batches; refused lines go to `rejects` with their numbers."""
     total = IngestReport()
     with path.open("rb") as source:
-        for batch in taken(records_of(source), _BATCH):
+        for batch in _batches(records_of(source)):
             total += await ingest_records(trades, path, batch, rejects)
             advance(source.tell(), total.read)
     return total
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Cut records into batches that take little memory, however long each of them is."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        text = record.payload
+        size += sum(map(len, text.values())) if isinstance(text, dict) else len(text)
+        if len(batch) == _BATCH or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 async def ingest_records(
@@ -106,7 +147,8 @@ async def ingest_records(
         rejects.write(path, good[refusal.position].line, refusal.reason, refusal.record)
 
     unread = IngestReport(read=len(batch) - len(good), refused=len(batch) - len(good))
-    return unread + await trades.ingest((r.payload for r in good), on_refusal=reject)
+    report = await trades.ingest((r.payload for r in good), on_refusal=reject)
+    return unread + replace(report, refusals=[])  # those are written down
 
 
 def counts(report: IngestReport) -> dict[str, int]:

@@ -18,6 +18,7 @@ from polymarket_bot.storage.errors import (
     IdleTransactionTimeout,
     InvalidValue,
     LockTimeout,
+    NotPermitted,
     Outcome,
     QueryError,
     ReadOnlyServer,
@@ -27,6 +28,7 @@ from polymarket_bot.storage.errors import (
     StatementTimeout,
     StorageError,
     TlsRefused,
+    TooManyConnections,
 )
 
 _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
@@ -42,13 +44,14 @@ _BY_CLASS: tuple[tuple[type[BaseException], type[QueryError]], ...] = (
     (asyncpg.QueryCanceledError, StatementTimeout),
     (asyncpg.LockNotAvailableError, LockTimeout),
     (asyncpg.ReadOnlySQLTransactionError, ReadOnlyServer),
+    (asyncpg.InsufficientPrivilegeError, NotPermitted),
     (asyncpg.DiskFullError, ServerExhausted),
     (asyncpg.OutOfMemoryError, ServerExhausted),
     (asyncpg.IdleInTransactionSessionTimeoutError, IdleTransactionTimeout),
     (asyncpg.InvalidAuthorizationSpecificationError, AccessRefused),
     (asyncpg.InvalidCatalogNameError, AccessRefused),
     (asyncpg.CannotConnectNowError, ServerUnavailable),
-    (asyncpg.TooManyConnectionsError, ServerUnavailable),
+    (asyncpg.TooManyConnectionsError, TooManyConnections),
     (asyncpg.PostgresConnectionError, ConnectionLost),
     (asyncpg.OperatorInterventionError, ConnectionLost),
     (asyncpg.PostgresError, QueryError),
@@ -104,6 +107,8 @@ def translated(
     kind = next(kind for cause, kind in _BY_CLASS if isinstance(error, cause))
     if opening and issubclass(kind, (ConnectionLost, StatementTimeout)):
         return ServerUnavailable(error)
+    if opening and kind is NotPermitted:
+        return AccessRefused(error)
     if closed and kind is QueryError and isinstance(error, asyncpg.InterfaceError):
         return ConnectionLost(error, outcome or Outcome.NOT_SENT)
     if issubclass(kind, ConnectionLost):

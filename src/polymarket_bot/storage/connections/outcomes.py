@@ -18,7 +18,13 @@ _log = logging.getLogger(__name__)
 _LIMIT = 20.0
 _PAUSE = 0.05
 _PATIENCE = 1.0
-_STATUS = f"SELECT pg_xact_status($1::text::xid8) AS status, {TIMELINE} AS timeline"
+_AHEAD = "ahead"
+# Of an id that it has not come to the server says nothing but an error.
+_STATUS = f"""
+SELECT CASE WHEN $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+    THEN pg_xact_status($1::text::xid8) ELSE '{_AHEAD}' END AS status,
+    {TIMELINE} AS timeline
+"""
 _OUTCOMES = {"committed": Outcome.COMMITTED, "aborted": Outcome.ROLLED_BACK}
 
 
@@ -46,8 +52,8 @@ async def _asked(db: Executor, written: Written) -> Outcome | None:
         return Outcome.UNKNOWN
     if row["timeline"] != written.timeline:  # another transaction can have this id
         same = row["timeline"][:8] == written.timeline[:8]
-        aborted = same and row["status"] == "aborted"  # then none of this id was committed
-        return Outcome.ROLLED_BACK if aborted else Outcome.UNKNOWN
+        none = row["status"] in {"aborted", _AHEAD}  # then none of this id was committed
+        return Outcome.ROLLED_BACK if same and none else Outcome.UNKNOWN
     if row["status"] is None:
         return Outcome.UNKNOWN  # too long ago
     return _OUTCOMES.get(row["status"])

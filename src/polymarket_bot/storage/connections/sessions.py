@@ -235,8 +235,8 @@ async def connect_directly(config: DatabaseConfig) -> Session:
     """
     if config.pooler == "transaction" and not config.direct_url:
         raise ConfigurationError(
-            "listen, singleton and migrate need a session, which a transaction pooler does not "
-            "give",
+            "listen, singleton, migrate and grant need a session, which a transaction pooler does "
+            "not give",
             remedy="set direct_url (DATABASE_DIRECT_URL) to the server's own address",
         )
     arguments = connect_arguments(config, direct=True)

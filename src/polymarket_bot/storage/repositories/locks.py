@@ -64,10 +64,15 @@ async def try_lock(db: Executor, key: int, refused: str) -> bool:
     return any(row["taken"] for row in rows)
 
 
+def sees_all(row: asyncpg.Record) -> bool:
+    """Tell whether, by a row's `isolation`, each statement sees what others have stored."""
+    return bool(row["isolation"] == _NEEDED)
+
+
 def hold_to_isolation(rows: Iterable[asyncpg.Record], refused: str) -> None:
     """Raise `TransactionError` where a row's `isolation` is not READ COMMITTED."""
     for row in rows:
-        if row["isolation"] != _NEEDED:
+        if not sees_all(row):
             raise TransactionError(
                 f"{refused} under {row['isolation'].upper()}: what others have stored since the "
                 "transaction began is not seen",

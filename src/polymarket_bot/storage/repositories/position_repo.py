@@ -37,8 +37,9 @@ WHERE id = $1 AND status = 'open' RETURNING {_POSITION}
 _CLOSE = f"""
 UPDATE positions
 SET status = 'closed', current_price = $2, current_value = {_VALUE}, unrealized_pnl = 0,
-    realized_pnl = COALESCE($4, {_PROFIT}), exit_order_id = COALESCE($3, exit_order_id),
-    exit_timestamp = {NOW_TEXT}, updated_at = {NOW_TEXT}
+    realized_pnl = COALESCE($4::real, ({_PROFIT})::real),
+    exit_order_id = COALESCE($3, exit_order_id), exit_timestamp = {NOW_TEXT},
+    updated_at = {NOW_TEXT}
 WHERE id = $1 AND status = 'open' RETURNING {_POSITION}
 """
 _RESOLVE = f"""

@@ -16,7 +16,7 @@ from polymarket_bot.storage.repositories import locks
 from polymarket_bot.storage.repositories.arrivals import ANEW, RECORD, gate
 from polymarket_bot.storage.repositories.trade_stream import oldest
 from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
-from polymarket_bot.storage.sql import hidden
+from polymarket_bot.storage.sql import hidden, only
 from polymarket_bot.storage.statements import relation, select_list
 from polymarket_bot.storage.tables import LATE_TRADES, TRADES
 
@@ -36,8 +36,27 @@ SELECT {select_list(TRADES)} FROM (
 ) AS trades
 ORDER BY trades.timestamp, trade_id LIMIT $3
 """
-_SETTLED = "floor(COALESCE($4::bigint, extract(epoch FROM statement_timestamp())) - $5::float8)"
-_NEW = oldest(_SETTLED)
+
+
+def _settled(now: str, settle: str) -> str:
+    """Return SQL of the latest time of trades that nobody waits for any more."""
+    clock = f"COALESCE({now}::bigint, extract(epoch FROM statement_timestamp()))"
+    return f"floor({clock} - {settle}::float8)"
+
+
+_NEW = oldest(_settled("$4", "$5"))
+# Whether there is anything to do, in one round trip and without a lock.
+_LOOK = f"""
+SELECT mark, {locks.ISOLATION}, EXISTS (
+    SELECT FROM {relation(LATE_TRADES)} WHERE condition_id = $1 AND handled_at IS NULL
+) OR COALESCE((
+    SELECT timestamp FROM polymarket_trades
+    WHERE {only("condition_id", "$1")} AND timestamp > mark ORDER BY condition_id, timestamp LIMIT 1
+) <= {_settled("$2", "$3")}, false) AS waiting
+FROM (
+    SELECT COALESCE(max(last_timestamp), 0) AS mark FROM trade_watermarks WHERE condition_id = $1
+) AS marked
+"""
 _PASSED = f"""
 {RECORD} SELECT condition_id, trade_id, statement_timestamp() FROM polymarket_trades
 WHERE condition_id = {hidden("$1")} AND trade_id <> ALL ($4::text[])
@@ -101,6 +120,9 @@ async def process(db: Executor, work: Work) -> ProcessReport:
         InvalidInput: a handler is no async function.
     """
     with _in_work(db, work.condition_id):
+        row = await db.fetchrow(_LOOK, work.condition_id, work.now, work.settle, repeatable=True)
+        if row is not None and not row["waiting"] and locks.sees_all(row):
+            return ProcessReport(watermark=row["mark"])
         return await db.atomically(lambda: _turn(db, work), isolation="read_committed")
 
 

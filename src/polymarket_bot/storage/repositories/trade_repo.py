@@ -25,11 +25,12 @@ from polymarket_bot.storage.repositories.processing import Handler, ProcessRepor
 from polymarket_bot.storage.repositories.trade_stream import newest, oldest, pages
 from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
 from polymarket_bot.storage.sql import NOW, hidden, only
-from polymarket_bot.storage.statements import select_list
+from polymarket_bot.storage.statements import select, select_list
 from polymarket_bot.storage.tables import TRADES
 
 _ATTEMPTS = 3
 _COLUMNS = select_list(TRADES)
+_BY_KEY = select(TRADES, TRADES.key)
 
 _RECENT = f"""
 SELECT {_COLUMNS} FROM polymarket_trades
@@ -59,9 +60,11 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             InvalidInput: `trade` is no `PolymarketTrade`.
             FutureTime: its timestamp lies in the future.
         """
+        row = dict(zip(self.table.written, self.table.values_of(trade), strict=True))
+        key = [row[name] for name in self.table.key]  # as it is stored
         for _ in range(_ATTEMPTS):
             await arrivals.store(self._db, [trade])
-            if stored := await self.get_by_id((trade.condition_id, trade.trade_id)):
+            if stored := await self._one(_BY_KEY, *key, 1):
                 return stored
         raise InvalidInput(self.table.name, trade, "expected a trade that is not deleted meanwhile")
 
