@@ -53,8 +53,8 @@ async def undisturbed(url: str, folder: Path, seed: int) -> dict[str, Any]:
     return report
 
 
-async def test_demo_reports_and_a_second_run_adds_nothing_and_says_so(
-    db_url: str, tmp_path: Path
+async def test_demo_reports_triggers_on_no_stale_trade_and_a_second_run_adds_nothing(
+    db_url: str, db: Database, tmp_path: Path
 ) -> None:
     first = await run("demo", "--url", db_url, "--json", cwd=tmp_path)
     assert first.status == 0, first.err
@@ -67,6 +67,9 @@ async def test_demo_reports_and_a_second_run_adds_nothing_and_says_so(
     assert sum(report["reasons"].values()) == report["refused"] > 0
     keys = [(row["condition_id"], row["threshold"]) for row in report["triggers"]]
     assert len(keys) == len(set(keys)) > 0
+    stale = "SELECT count(*) FROM {} WHERE price = 0.985::real"
+    assert await db.fetchval(stale.format("polymarket_trades")) > 0
+    assert await db.fetchval(stale.format("polymarket_first_triggers")) == 0
 
     stored = await state(db_url, without=())
     again = await run("demo", "--url", db_url, cwd=tmp_path)
@@ -76,18 +79,11 @@ async def test_demo_reports_and_a_second_run_adds_nothing_and_says_so(
     assert await state(db_url, without=()) == stored
 
 
-async def test_demo_triggers_on_no_stale_trade(db_url: str, db: Database, tmp_path: Path) -> None:
-    report = (await run("demo", "--url", db_url, "--json", cwd=tmp_path)).json
-    assert report["stale"] > 0
-    assert await db.fetchval("SELECT count(*) FROM polymarket_trades WHERE price = 0.985::real") > 0
-    triggered = "SELECT count(*) FROM polymarket_first_triggers WHERE price = 0.985::real"
-    assert await db.fetchval(triggered) == 0
-
-
 async def test_demo_does_not_write_into_database_url(
     db_url: str, db: Database, open_folder: Path
 ) -> None:
-    outcome = await run("demo", "--seed", 3, cwd=open_folder, DATABASE_URL=db_url)
+    feed = write_feed(open_folder / "feed.jsonl", [payload()])
+    outcome = await run("demo", "--feed", feed, cwd=open_folder, DATABASE_URL=db_url)
     assert outcome.status == 0, outcome.err
     assert (open_folder / ".polymarket").is_dir()
     assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == 0
