@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import crowd, files, growth, loading, memory, points, reading, starting
+from benchmarks import crowd, files, growth, loading, memory, points, reading, soak, starting
 from benchmarks.harness import Case, Figure, Kind, Pair, Plan, WrongResult, figure, timed
 from benchmarks.rows import NOW, condition, fill_trades, fill_triggers
 from benchmarks.server import Stage
@@ -118,3 +118,12 @@ async def test_a_wrong_result_does_not_count() -> None:
     assert await timed(two, 2, times=3)() >= 0
     with pytest.raises(WrongResult, match="2 instead of 3"):
         await timed(two, 3)()
+
+
+async def test_many_workers_soak_a_pool_and_every_part_of_the_time_is_told(db: Database) -> None:
+    spans = await soak.soak(db, workers=4, seconds=2)
+    assert len(spans) == soak.PARTS
+    assert sum(len(span.took) for span in spans) > 0
+    assert all(span.mib > 0 and span.connections > 0 for span in spans)
+    trades, claimed = await TradeRepository(db).count(), await TriggerRepository(db).count()
+    assert trades >= 5 * claimed > 0

@@ -26,7 +26,12 @@ FIXTURES = ["db", "db_url", "empty_url", "server_url"]
 
 # The test that runs the programs of a page. `make bench` and `make torture` are left out: they
 # take up to an hour, and so is a single test of theirs.
-BY_HAND = ("make bench", "make torture", "TORTURE_SEED=5 .venv/bin/python -m pytest ")
+BY_HAND = (
+    "make bench",
+    ".venv/bin/python -m benchmarks.soak",
+    "make torture",
+    "TORTURE_SEED=5 .venv/bin/python -m pytest ",
+)
 RUN_BY = {
     "README.md": "test_readme.py",
     "docs/database.md": "test_pages.py",

@@ -19,7 +19,7 @@ from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.repositories.trade_repo import TradeRepository
 
 COUNTS = ("read", "inserted", "duplicates", "late", "skipped", "refused")
-_BATCH, _BATCH_CHARACTERS = 25_000, 1 << 24  # whichever is reached first
+_BATCH, _BATCH_CHARACTERS = 10_000, 1 << 24  # whichever is reached first
 
 
 class Rejects:
