@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from polymarket_bot.storage import Database, TradeRepository, TradeWatermarkRepository
 from tests.faults.record import TOLD
 from tests.profiles import told_inputs
 
@@ -58,3 +59,15 @@ def _encodable(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: _encodable(value) for key, value in data.items()}
     return [_encodable(item) for item in data] if isinstance(data, list | tuple) else data
+
+
+@pytest.fixture
+def trades(db: Database) -> TradeRepository:
+    """The test's trades."""
+    return TradeRepository(db)
+
+
+@pytest.fixture
+def marks(db: Database) -> TradeWatermarkRepository:
+    """How far the test's trades are processed."""
+    return TradeWatermarkRepository(db)

@@ -23,16 +23,6 @@ WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
 """
 
 
-@pytest.fixture
-def trades(db: Database) -> TradeRepository:
-    return TradeRepository(db)
-
-
-@pytest.fixture
-def marks(db: Database) -> TradeWatermarkRepository:
-    return TradeWatermarkRepository(db)
-
-
 async def test_what_arrives_at_or_behind_the_watermark_is_handed_over_once(
     trades: TradeRepository, marks: TradeWatermarkRepository
 ) -> None:

@@ -20,16 +20,6 @@ from tests.handing_over import NOW, Seen, at, nothing, trades_config
 from tests.makers import CONDITION, trade, trigger
 
 
-@pytest.fixture
-def trades(db: Database) -> TradeRepository:
-    return TradeRepository(db)
-
-
-@pytest.fixture
-def marks(db: Database) -> TradeWatermarkRepository:
-    return TradeWatermarkRepository(db)
-
-
 async def test_new_trades_come_in_the_order_of_time_and_id(
     trades: TradeRepository, marks: TradeWatermarkRepository
 ) -> None:

@@ -27,16 +27,6 @@ from tests.makers import CONDITION, trigger
 from tests.schemas import load
 
 
-@pytest.fixture
-def trades(db: Database) -> TradeRepository:
-    return TradeRepository(db)
-
-
-@pytest.fixture
-def marks(db: Database) -> TradeWatermarkRepository:
-    return TradeWatermarkRepository(db)
-
-
 async def test_in_a_block_all_of_it_belongs_to_the_block(
     db: Database, trades: TradeRepository, marks: TradeWatermarkRepository
 ) -> None:

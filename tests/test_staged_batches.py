@@ -23,11 +23,6 @@ FEW, MANY = 499, 1_200
 STAGED = "SELECT count(*) FROM pg_class WHERE relname LIKE '%staged%'"
 
 
-@pytest.fixture
-def trades(db: Database) -> TradeRepository:
-    return TradeRepository(db)
-
-
 def numbered(count: int, first: int = 0, **changes: Any) -> list[PolymarketTrade]:
     return [trade(f"{n:05}", size=n + 1, **changes) for n in range(first, first + count)]
 

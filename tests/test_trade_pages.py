@@ -15,11 +15,6 @@ NOW = 1_760_000_000
 OTHER = "8" * 77
 
 
-@pytest.fixture
-def trades(db: Database) -> TradeRepository:
-    return TradeRepository(db)
-
-
 def ids(rows: list[PolymarketTrade]) -> list[str]:
     return [row.trade_id for row in rows]
 

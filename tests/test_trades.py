@@ -21,11 +21,6 @@ from tests.makers import CONDITION, trade, trigger
 NOW = 1_760_000_000
 
 
-@pytest.fixture
-def trades(db: Database) -> TradeRepository:
-    return TradeRepository(db)
-
-
 async def database_now(db: Database) -> int:
     return int(await db.fetchval("SELECT floor(extract(epoch FROM now()))::bigint"))
 

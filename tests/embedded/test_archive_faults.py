@@ -19,6 +19,7 @@ from polymarket_bot.storage.embedded.archive import dump
 from polymarket_bot.storage.embedded.replacement import replacement
 from polymarket_bot.storage.errors import EmbeddedServerError, StorageError
 from tests.commands import run, start
+from tests.faults.disks import SmallDisk, small_disk
 
 from .archives import contents, databases, fill, until
 from .support import (
@@ -36,7 +37,7 @@ from .support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("prepared")
@@ -207,52 +208,43 @@ async def test_a_restore_whose_server_is_killed_leaves_the_old_data(data_dir: Pa
 
 
 @pytest.fixture
-def disk(data_dir: Path) -> Iterator[tuple[Path, Callable[[str], int]]]:
-    """Give a folder with room for 64 KiB, and a function that changes how much it has."""
+def disk(data_dir: Path) -> Iterator[SmallDisk]:
+    """Give a folder with room for 64 KiB."""
     folder = data_dir.parent / "disk"
     make_folder(folder, 0o755)
-    mount = ("mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", str(folder))
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no right to mount a small disk")
-    yield (
-        folder,
-        lambda size: subprocess.check_call(("mount", "-o", f"remount,size={size}", str(folder))),
-    )
-    subprocess.check_call(("umount", "-l", str(folder)))
+    with small_disk(folder, "64k", mode=0o755) as mounted:
+        yield mounted
 
 
 @root_only
-async def test_a_disk_that_fills_up_has_no_half_dump(
-    data_dir: Path, disk: tuple[Path, Callable[[str], int]]
-) -> None:
-    folder, _ = disk
+async def test_a_disk_that_fills_up_has_no_half_dump(data_dir: Path, disk: SmallDisk) -> None:
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
         await fill(server.url)
         await query(server.url, MANY)
         with pytest.raises(EmbeddedServerError, match="No space left on device"):
-            await dump(data_dir, folder / "a")
-    assert names_in(folder) == []
+            await dump(data_dir, disk.folder / "a")
+    assert names_in(disk.folder) == []
 
 
 @root_only
 async def test_a_disk_that_fills_up_during_a_restore_has_the_old_data(
-    data_dir: Path, disk: tuple[Path, Callable[[str], int]]
+    data_dir: Path, disk: SmallDisk
 ) -> None:
-    folder, resize = disk
-    resize("1g")
+    folder = disk.folder
+    disk.resize("1g")
     async with EmbeddedPostgres(folder / "data", settings=QUICK) as server:
         await fill(server.url)
         await query(server.url, MANY)
         await dump(folder / "data", data_dir.parent / "a")
         before = await contents(server.url)
         await query(server.url, "CHECKPOINT")
-        resize(
+        disk.resize(
             f"{shutil.disk_usage(folder).used // 1024 + 12_000}k"
         )  # an empty database takes 8 MB
         with pytest.raises(StorageError, match="No space left on device"):
             async with replacement(folder / "data", data_dir.parent / "a", replace=True):
                 pass
-        resize("1g")
+        disk.resize("1g")
         assert await query_when_back(server.url, "SELECT count(*) FROM positions") == 20
         assert await contents(server.url) == before
         async with replacement(folder / "data", data_dir.parent / "a", replace=True):

@@ -15,6 +15,7 @@ import pytest
 from polymarket_bot.storage.embedded import EmbeddedPostgres, binaries, shared
 from polymarket_bot.storage.embedded.keeper.protocol import Files
 from polymarket_bot.storage.errors import EmbeddedServerError
+from tests.faults.disks import SmallDisk, small_disk
 
 from .support import (
     IS_ROOT,
@@ -29,7 +30,7 @@ from .support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 root_only = pytest.mark.skipif(
     not IS_ROOT, reason="only root has to run the server as another user"
@@ -165,22 +166,17 @@ async def test_an_existing_cluster_keeps_its_user(data_dir: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(data_dir: Path) -> Iterator[Callable[[str], int]]:
-    """Make the data folder a small disk; give a function that changes its size."""
+def disk(data_dir: Path) -> Iterator[SmallDisk]:
+    """Make the data folder a small disk."""
     data_dir.mkdir()
-    mount = ("mount", "-t", "tmpfs", "-o", "size=12m,mode=755", "tmpfs", str(data_dir))
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no right to mount a small disk")
-    yield lambda size: subprocess.check_call(("mount", "-o", f"remount,size={size}", str(data_dir)))
-    subprocess.check_call(("umount", "-l", str(data_dir)))
+    with small_disk(data_dir, "12m", mode=0o755) as mounted:
+        yield mounted
 
 
 @root_only
-async def test_a_full_disk_is_named_as_the_reason(
-    data_dir: Path, small_disk: Callable[[str], int]
-) -> None:
+async def test_a_full_disk_is_named_as_the_reason(data_dir: Path, disk: SmallDisk) -> None:
     with pytest.raises(EmbeddedServerError, match="No space left on device"):
         await EmbeddedPostgres(data_dir).start()
-    small_disk("200m")
+    disk.resize("200m")
     async with EmbeddedPostgres(data_dir) as server:
         assert await query(server.url, "SELECT 42") == 42

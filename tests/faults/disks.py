@@ -22,9 +22,11 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path, size: str, owner: int = 0) -> Iterator[SmallDisk]:
+def small_disk(
+    folder: Path, size: str, owner: int = 0, *, mode: int = 0o700
+) -> Iterator[SmallDisk]:
     """Mount a disk of a size over a folder, which must be there, for a user."""
-    options = f"size={size},mode=700,uid={owner}"
+    options = f"size={size},mode={mode:o},uid={owner}"
     mount = ("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("no right to mount a small disk")
