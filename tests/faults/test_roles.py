@@ -33,6 +33,7 @@ from tests.strategies import rows
 from tests.test_old_bot import FEED
 
 from .logins import SECRET, Place, figures
+from .record import tell
 from .support import eventually
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ async def refused(db: Database, statement: str) -> None:
         await db.execute(statement)
     assert caught.value.sqlstate == "42501", statement
     assert SECRET not in str(caught.value)
+    tell("roles", times=1)
 
 
 async def test_a_writer_stores_changes_and_deletes_rows_of_every_table(place: Place) -> None:
