@@ -91,6 +91,7 @@ ROWS = (
         (
             "tests/faults/test_network.py",
             "tests/faults/test_outcomes.py",
+            "tests/faults/test_lost_connections.py",
             "tests/faults/test_once.py",
         ),
         {"NETWORK": 210, "ROUNDS": 60},

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from polymarket_bot.storage import Database, DatabaseConfig
+
 from .certificates import Certificates, make_certificates
 from .logins import Place, make_production, production
 from .proxy import Proxy
@@ -49,6 +51,18 @@ async def proxy(server: Server) -> AsyncIterator[Proxy]:
     """Give a proxy in front of the server."""
     async with Proxy.in_front_of(server.url()) as listening:
         yield listening
+
+
+@pytest.fixture
+async def proxied(server: Server, proxy: Proxy) -> AsyncIterator[Database]:
+    """Give a database with all tables, through the proxy, with short limits."""
+    async with Database(DatabaseConfig(url=server.url())) as direct:
+        await direct.migrate()
+    config = DatabaseConfig(
+        url=proxy.url_through(server.url()), command_timeout=2, acquire_timeout=5
+    )
+    async with Database(config) as database:
+        yield database
 
 
 @pytest.fixture(scope="session", params=["bundled", "debian"])

@@ -11,7 +11,6 @@ import pytest
 from polymarket_bot.storage import (
     DailyPnlRepository,
     Database,
-    DatabaseConfig,
     PositionRepository,
     TradeApprovalRepository,
 )
@@ -23,7 +22,7 @@ from .support import eventually, hold_to_whole
 from .tokens import ALL, TABLE, Writers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from .servers import Server
 
@@ -89,13 +88,9 @@ KINDS: tuple[Fault, ...] = (
 
 
 @pytest.fixture
-async def db(server: Server, proxy: Proxy) -> AsyncIterator[Database]:
-    async with Database(DatabaseConfig(url=server.url())) as direct:
-        await direct.migrate()
-        await direct.execute(TABLE)
-    url = proxy.url_through(server.url())
-    async with Database(DatabaseConfig(url=url, command_timeout=2, acquire_timeout=5)) as database:
-        yield database
+async def db(proxied: Database) -> Database:
+    await proxied.execute(TABLE)
+    return proxied
 
 
 async def test_writers_go_on_after_every_fault_of_the_network(

@@ -13,7 +13,6 @@ from polymarket_bot.storage import (
     CandidateRepository,
     DailyPnlRepository,
     Database,
-    DatabaseConfig,
     ExitEventRepository,
     LiveOrder,
     LiveOrderRepository,
@@ -45,7 +44,7 @@ from .record import tell
 from .support import value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from .servers import Server
 
@@ -75,14 +74,8 @@ def every_cut(proxy: Proxy, *moments: str) -> Iterator[Callable[[], None]]:
 
 
 @pytest.fixture
-async def db(server: Server, proxy: Proxy) -> AsyncIterator[Database]:
-    async with Database(DatabaseConfig(url=server.url())) as direct:
-        await direct.migrate()
-    config = DatabaseConfig(
-        url=proxy.url_through(server.url()), command_timeout=2, acquire_timeout=5
-    )
-    async with Database(config) as database:
-        yield database
+def db(proxied: Database) -> Database:
+    return proxied
 
 
 async def test_a_position_is_closed_or_resolved_once(db: Database, proxy: Proxy) -> None:

@@ -95,6 +95,22 @@ def is_closed(connection: Connection) -> bool:
         return True
 
 
+@contextmanager
+def driver_errors_on(connection: Connection, lost: Outcome | None = None) -> Iterator[None]:
+    """Raise the driver's errors as ours.
+
+    Args:
+        connection: what the body uses. The pool takes one that breaks out of its hands, at any
+            await, and from then on the driver refuses whatever is asked of it.
+        lost: what became of the write where the connection is lost; as `translated` has it unless
+            given.
+    """
+    try:
+        yield
+    except DRIVER_ERRORS as error:
+        raise translated(error, closed=is_closed(connection), outcome=lost) from error
+
+
 def terminate(connection: Connection) -> None:
     """Close a connection without waiting."""
     with suppress(asyncpg.InterfaceError):
@@ -130,11 +146,12 @@ async def transaction_block(
         TransactionAborted: the server rolled back what the body let end.
         ConnectionLost: with what became of the transaction.
     """
-    transaction = connection.transaction(
-        isolation=isolation, readonly=readonly, deferrable=deferrable
-    )
-    with _lost_means(Outcome.ROLLED_BACK, connection), _followed(connection, first):
-        await transaction.start()
+    with driver_errors_on(connection, Outcome.ROLLED_BACK):
+        transaction = connection.transaction(
+            isolation=isolation, readonly=readonly, deferrable=deferrable
+        )
+        with _followed(connection, first):
+            await transaction.start()
     try:
         yield connection
         written = None if readonly else await _written(connection, pulse)
@@ -160,15 +177,6 @@ def _followed(connection: Connection, statement: str) -> Iterator[None]:
         follow("")
 
 
-@contextmanager
-def _lost_means(outcome: Outcome, connection: Connection) -> Iterator[None]:
-    """Raise the driver's errors as ours; where the connection was lost, with `outcome`."""
-    try:
-        yield
-    except DRIVER_ERRORS as error:
-        raise translated(error, closed=is_closed(connection), outcome=outcome) from error
-
-
 async def _written(connection: Connection, pulse: Pulse | None) -> Written | None:
     """Return what must be known of the transaction to ask for it; None if it wrote nothing.
 
@@ -176,19 +184,19 @@ async def _written(connection: Connection, pulse: Pulse | None) -> Written | Non
         TransactionAborted: a statement of it failed.
         ConnectionLost: it was never committed.
     """
-    xid = (pulse and pulse.xid) or await _xid(connection)
-    if xid is None:
-        return None
-    pid = None if getattr(connection, "pooled", False) else connection.get_server_pid()
-    return Written(xid, getattr(connection, "timeline", None), pid)
+    with driver_errors_on(connection, Outcome.ROLLED_BACK):
+        xid = (pulse and pulse.xid) or await _xid(connection)
+        if xid is None:
+            return None
+        pid = None if getattr(connection, "pooled", False) else connection.get_server_pid()
+        return Written(xid, getattr(connection, "timeline", None), pid)
 
 
 async def _xid(connection: Connection) -> str | None:
-    with _lost_means(Outcome.ROLLED_BACK, connection):
-        try:
-            xid: str | None = await connection.fetchval(f"SELECT {XID}")
-        except asyncpg.InFailedSQLTransactionError as error:
-            raise TransactionAborted from error
+    try:
+        xid: str | None = await connection.fetchval(f"SELECT {XID}")
+    except asyncpg.InFailedSQLTransactionError as error:
+        raise TransactionAborted from error
     return xid
 
 
@@ -235,7 +243,7 @@ async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
     Raises:
         TransactionAborted: a statement of the body failed, and the body caught the error.
     """
-    with driver_errors():
+    with driver_errors_on(connection, Outcome.ROLLED_BACK):
         await connection.execute("SAVEPOINT block")
     try:
         yield connection
@@ -243,7 +251,7 @@ async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
         await _undo(partial(connection.execute, _UNDO_BLOCK))
         raise
     try:
-        with driver_errors():
+        with driver_errors_on(connection, Outcome.ROLLED_BACK):
             await connection.execute("RELEASE SAVEPOINT block")
     except StorageError as error:
         if not isinstance(error.__cause__, asyncpg.InFailedSQLTransactionError):

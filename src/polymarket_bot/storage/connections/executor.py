@@ -14,10 +14,11 @@ import asyncpg
 from polymarket_bot.storage.connections.blocks import (
     Connection,
     Isolation,
+    driver_errors_on,
     savepoint_block,
     transaction_block,
 )
-from polymarket_bot.storage.connections.driver import driver_errors
+from polymarket_bot.storage.errors import Outcome
 
 T = TypeVar("T")
 
@@ -164,14 +165,16 @@ class ConnectionExecutor(Executor):
         self._connection = connection
 
     async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
-        with driver_errors():
+        with driver_errors_on(self._connection):
             return await statement.send(self._connection)
 
     def transaction(
         self, *, isolation: Isolation | None = None
     ) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction block on the connection, or a savepoint inside one."""
-        if self._connection.is_in_transaction():
+        with driver_errors_on(self._connection, Outcome.NOT_SENT):
+            inside = self._connection.is_in_transaction()
+        if inside:
             return savepoint_block(self._connection)
         return transaction_block(self._connection, isolation=isolation)
 

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from polymarket_bot.storage.config import DatabaseConfig
-from polymarket_bot.storage.connections.blocks import Connection, is_closed
+from polymarket_bot.storage.connections.blocks import Connection, driver_errors_on, is_closed
 from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, translated
 from polymarket_bot.storage.connections.executor import Statement
 from polymarket_bot.storage.connections.holders import Claim
@@ -63,10 +63,10 @@ class Runner:
         """
         async with scope.use() as connection:
             idle = time.monotonic() - scope.pulse.active
-            if self._takes_longer(statement):
-                await self._allow(connection, "SET LOCAL", statement)
             try:
                 with scope.pulse.beat():
+                    if self._takes_longer(statement):
+                        await self._allow(connection, "SET LOCAL", statement)
                     return await self._ask(connection, statement)
             except ConnectionLost as lost:
                 cause = lost.__cause__ or lost
@@ -123,7 +123,8 @@ class Runner:
         """Raise the server's own limit for a statement that may take longer than most."""
         if self._config.pooler is None or how == "SET LOCAL":
             limit = int((statement.timeout or 0) * 1000)
-            await connection.execute(f"{how} statement_timeout = {limit}")
+            with driver_errors_on(connection, Outcome.NOT_SENT):
+                await connection.execute(f"{how} statement_timeout = {limit}")
 
 
 def _may_run_again(statement: Statement, lost: ConnectionLost) -> bool:

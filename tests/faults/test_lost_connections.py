@@ -1,0 +1,86 @@
+"""Connections that end between two statements, which the driver then refuses to take."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from polymarket_bot.storage import ConnectionLost, Database, Outcome, TradeRepository
+from polymarket_bot.storage.connections.blocks import savepoint_block, transaction_block
+from polymarket_bot.storage.connections.executor import ConnectionExecutor
+from tests.makers import trade
+
+from .proxy import Action, Proxy
+from .support import eventually, value
+
+if TYPE_CHECKING:
+    from .servers import Server
+
+
+async def end_connections(proxy: Proxy) -> None:
+    """Cut all connections, and wait until the driver has heard of it."""
+    proxy.cut_all()
+    await eventually(lambda: proxy.open_connections == 0)
+    await asyncio.sleep(0.05)
+
+
+async def test_what_was_not_sent_is_sent_again(
+    proxied: Database, server: Server, proxy: Proxy
+) -> None:
+    await proxied.execute("CREATE TABLE numbers (n int)")
+    await end_connections(proxy)
+    await proxied.execute("INSERT INTO numbers SELECT count(*) FROM numbers")
+    assert await value(server.url(), "SELECT count(*) FROM numbers") == 1
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+async def test_a_block_whose_connection_ends_before_it_does_is_rolled_back(
+    proxied: Database, server: Server, proxy: Proxy, blocks: int
+) -> None:
+    with pytest.raises(ConnectionLost) as caught:
+        async with AsyncExitStack() as stack:
+            for _ in range(blocks):
+                await stack.enter_async_context(proxied.transaction())
+            # It tells the transaction's id, so that nothing is asked before COMMIT.
+            assert await TradeRepository(proxied).create_many([trade("a"), trade("b")]) == 2
+            await end_connections(proxy)
+    assert caught.value.outcome is Outcome.ROLLED_BACK
+    assert await value(server.url(), "SELECT count(*) FROM polymarket_trades") == 0
+    assert await TradeRepository(proxied).create_many([trade("a"), trade("b")]) == 2
+
+
+async def test_a_connection_that_ends_on_its_way_to_a_block_is_lost(server: Server) -> None:
+    async with asyncpg.create_pool(server.url(), min_size=1) as pool:
+        for begin in (
+            transaction_block,
+            partial(transaction_block, first="SELECT 1"),
+            savepoint_block,
+            lambda taken: ConnectionExecutor(taken).transaction(),
+        ):
+            taken = await pool.acquire()
+            taken.terminate()
+            with pytest.raises(ConnectionLost) as caught:
+                async with begin(taken):
+                    pass
+            assert caught.value.outcome in {Outcome.ROLLED_BACK, Outcome.NOT_SENT}
+            with pytest.raises(ConnectionLost, match="not sent"):
+                await ConnectionExecutor(taken).execute("SELECT 1")
+
+
+async def test_a_statement_with_a_limit_of_its_own_does_not_show_a_lost_connection(
+    proxied: Database, proxy: Proxy
+) -> None:
+    for action in (Action.CUT_BEFORE, Action.CUT_AFTER):
+        cut = proxy.when("^set statement_timeout", action)
+        assert await proxied.fetchval("SELECT 1", timeout=60) == 1
+        assert cut.count == 1
+        cut = proxy.when("^set local statement_timeout", action)
+        with pytest.raises(ConnectionLost) as caught:
+            async with proxied.transaction():
+                await proxied.fetchval("SELECT 1", timeout=60)
+        assert (cut.count, caught.value.outcome) == (1, Outcome.ROLLED_BACK)
