@@ -12,8 +12,8 @@ from typing import Any
 from polymarket_bot.storage import Database, DatabaseConfig
 from polymarket_bot.storage.connections.blocks import Connection
 from polymarket_bot.storage.connections.executor import ConnectionExecutor, Statement
-from polymarket_bot.storage.seeds import seeds
-from polymarket_bot.storage.staging import RELATION
+from polymarket_bot.storage.mapping.staging import RELATION
+from polymarket_bot.storage.schema.seeds import seeds
 from polymarket_bot.storage.tables import PRODUCTION
 
 CLOCK = "floor(extract(epoch FROM now()))::bigint"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from polymarket_bot.storage import Database, DatabaseConfig
-from polymarket_bot.storage.statements import relation
+from polymarket_bot.storage.mapping.statements import relation
 from polymarket_bot.storage.tables import LATE_TRADES, PRODUCTION
 from tests.commands import eventually, run, start, write_feed
 from tests.faults.record import SEED, TOLD, count, tell

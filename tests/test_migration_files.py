@@ -14,8 +14,8 @@ from polymarket_bot.storage import (
     QueryError,
     SchemaDrift,
     seed_files,
-    seeds,
 )
+from polymarket_bot.storage.schema import seeds
 from tests.schemas import dump
 
 Write = Callable[[str, str], None]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from polymarket_bot.storage import Database, LiveOrder, LiveOrderRepository
-from polymarket_bot.storage.lifecycle import ORDER
+from polymarket_bot.storage.mapping.lifecycle import ORDER
 from tests.small_rows import order
 
 EVERY = ("pending", "submitted", "partial", "filled", "cancelled", "rejected", "own")

@@ -15,8 +15,8 @@ import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, InvalidInput, seed_files
 from polymarket_bot.storage.config import with_database
-from polymarket_bot.storage.schema import create_database
-from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.mapping.table import Table
+from polymarket_bot.storage.schema.creation import create_database
 from polymarket_bot.storage.tables import ALL
 from polymarket_bot.storage.tables import PRODUCTION as TABLES
 from polymarket_bot.storage.testing.databases import drop

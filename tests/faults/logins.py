@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from polymarket_bot.storage import Database, DatabaseConfig, HealthLimits
-from polymarket_bot.storage.roles import Role, grant
-from polymarket_bot.storage.status import Figures, read_status
+from polymarket_bot.storage.monitoring.status import Figures, read_status
+from polymarket_bot.storage.schema.roles import Role, grant
 
 from .support import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from polymarket_bot.storage.roles import GrantReport
+    from polymarket_bot.storage.schema.roles import GrantReport
 
     from .servers import Server
 

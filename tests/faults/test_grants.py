@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, GrantRefused, TradeRepository
-from polymarket_bot.storage.roles import Role, grant
+from polymarket_bot.storage.schema.roles import Role, grant
 from tests.commands import run
 from tests.makers import trade
 from tests.small_rows import score
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from polymarket_bot.storage.roles import GrantReport
+    from polymarket_bot.storage.schema.roles import GrantReport
 
 EVERYTHING = """
 SELECT (SELECT array_agg(rolname::text ORDER BY 1) FROM pg_roles WHERE rolname LIKE 'storage%'),

@@ -14,10 +14,10 @@ from polymarket_bot.storage import (
     NotPermitted,
     TradeRepository,
     seed_files,
-    seeds,
 )
 from polymarket_bot.storage.ops import LeaseRepository
-from polymarket_bot.storage.roles import Role
+from polymarket_bot.storage.schema import seeds
+from polymarket_bot.storage.schema.roles import Role
 from tests.makers import trade
 
 from .logins import PRODUCTION, Place, figures, production

@@ -22,7 +22,7 @@ from polymarket_bot.storage import (
     TriggerRepository,
 )
 from polymarket_bot.storage.ops import LeaseRepository
-from polymarket_bot.storage.roles import Role
+from polymarket_bot.storage.schema.roles import Role
 from polymarket_bot.storage.tables import ALL, PRODUCTION, TRADES
 from tests.commands import run, write_feed
 from tests.every_table import key_of, repository

@@ -7,7 +7,6 @@ from polymarket_bot.storage.connections.holders import Holder, PoolStats
 from polymarket_bot.storage.connections.listening import Notification
 from polymarket_bot.storage.connections.queries import QueryEvent
 from polymarket_bot.storage.database import Database
-from polymarket_bot.storage.drift import Difference, SchemaDrift, SchemaReport
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.errors import (
     AccessRefused,
@@ -46,12 +45,10 @@ from polymarket_bot.storage.errors import (
     TransactionError,
     WrongLoop,
 )
-from polymarket_bot.storage.findings import HealthLimits
-from polymarket_bot.storage.health import HealthReport
 from polymarket_bot.storage.ingest import IngestReport, Refusal
 from polymarket_bot.storage.injection import get_db, get_transaction, init_db
-from polymarket_bot.storage.lifecycle import Lifecycle
-from polymarket_bot.storage.migrations import MigrationReport, MigrationStep
+from polymarket_bot.storage.mapping.lifecycle import Lifecycle
+from polymarket_bot.storage.mapping.table import Table
 from polymarket_bot.storage.models.approvals import ApprovalAlert, TradeApproval
 from polymarket_bot.storage.models.base import StorageModel
 from polymarket_bot.storage.models.candidates import CandidateWatermark, PolymarketCandidate
@@ -69,6 +66,8 @@ from polymarket_bot.storage.models.watchlists import (
     ScoreHistory,
     TradeWatchlistItem,
 )
+from polymarket_bot.storage.monitoring.findings import HealthLimits
+from polymarket_bot.storage.monitoring.health import HealthReport
 from polymarket_bot.storage.repositories.approval_repo import (
     ApprovalAlertRepository,
     TradeApprovalRepository,
@@ -107,8 +106,9 @@ from polymarket_bot.storage.repositories.watchlist_repo import (
     ScoreHistoryRepository,
     TradeWatchlistRepository,
 )
-from polymarket_bot.storage.seeds import seed_files
-from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.schema.drift import Difference, SchemaDrift, SchemaReport
+from polymarket_bot.storage.schema.migrations import MigrationReport, MigrationStep
+from polymarket_bot.storage.schema.seeds import seed_files
 from polymarket_bot.storage.types import Column
 
 __all__ = [

@@ -12,7 +12,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from polymarket_bot.storage.catalog import compare
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import Connection, Isolation
 from polymarket_bot.storage.connections.executor import ConnectionExecutor, Executor, Statement
@@ -35,13 +34,14 @@ from polymarket_bot.storage.connections.units import (
     outermost_block,
     repeated_block,
 )
-from polymarket_bot.storage.drift import SchemaDrift, SchemaReport
 from polymarket_bot.storage.errors import NotInitialized
-from polymarket_bot.storage.findings import DEFAULT_LIMITS, HealthLimits
-from polymarket_bot.storage.health import HealthReport, examine
-from polymarket_bot.storage.ledger import read_version
-from polymarket_bot.storage.migrations import MigrationReport, migrate
-from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.mapping.table import Table
+from polymarket_bot.storage.monitoring.findings import DEFAULT_LIMITS, HealthLimits
+from polymarket_bot.storage.monitoring.health import HealthReport, examine
+from polymarket_bot.storage.schema.catalog import compare
+from polymarket_bot.storage.schema.drift import SchemaDrift, SchemaReport
+from polymarket_bot.storage.schema.ledger import read_version
+from polymarket_bot.storage.schema.migrations import MigrationReport, migrate
 from polymarket_bot.storage.tables import ALL
 
 _log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
-from polymarket_bot.storage.batch import in_future
 from polymarket_bot.storage.errors import FutureTime, InvalidInput, InvalidRecord, OtherRecord
+from polymarket_bot.storage.mapping.batch import in_future
 from polymarket_bot.storage.models.trades import PolymarketTrade
 
 TradeLike: TypeAlias = PolymarketTrade | Mapping[str, Any] | str | bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from polymarket_bot.storage import lifecycle
+from polymarket_bot.storage.mapping import lifecycle
+from polymarket_bot.storage.mapping.table import Table
 from polymarket_bot.storage.models.approvals import ApprovalAlert, TradeApproval
 from polymarket_bot.storage.models.candidates import CandidateWatermark, PolymarketCandidate
 from polymarket_bot.storage.models.markets import (
@@ -22,7 +23,6 @@ from polymarket_bot.storage.models.watchlists import (
     ScoreHistory,
     TradeWatchlistItem,
 )
-from polymarket_bot.storage.table import Table
 
 _SERIAL = ("id",)
 

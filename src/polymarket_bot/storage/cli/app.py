@@ -25,9 +25,9 @@ from polymarket_bot.storage.cli.target import (
     run,
 )
 from polymarket_bot.storage.config import without_password
-from polymarket_bot.storage.findings import DEFAULT_LIMITS, HealthLimits
-from polymarket_bot.storage.roles import Role
-from polymarket_bot.storage.schema import create_database
+from polymarket_bot.storage.monitoring.findings import DEFAULT_LIMITS, HealthLimits
+from polymarket_bot.storage.schema.creation import create_database
+from polymarket_bot.storage.schema.roles import Role
 
 _TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from polymarket_bot.storage.cli.output import print_json, say
 from polymarket_bot.storage.cli.target import open_database
-from polymarket_bot.storage.drift import Difference, SchemaReport
+from polymarket_bot.storage.schema.drift import Difference, SchemaReport
 from polymarket_bot.storage.tables import PRODUCTION
 
 _FIELDS = ("kind", "name", "expected", "found", "harmless")

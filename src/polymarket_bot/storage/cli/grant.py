@@ -8,7 +8,7 @@ from pathlib import Path
 from polymarket_bot.storage.cli.output import note, print_json, say
 from polymarket_bot.storage.cli.target import open_database
 from polymarket_bot.storage.errors import ConfigurationError
-from polymarket_bot.storage.roles import Role, grant
+from polymarket_bot.storage.schema.roles import Role, grant
 
 
 async def grant_roles(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from polymarket_bot.storage.cli.output import print_json, say
 from polymarket_bot.storage.cli.target import open_database
-from polymarket_bot.storage.migrations import MigrationReport
+from polymarket_bot.storage.schema.migrations import MigrationReport
 
 _WOULD = {
     "applied": "would be applied",

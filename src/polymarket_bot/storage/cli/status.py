@@ -25,8 +25,8 @@ from polymarket_bot.storage.cli.target import located, open_database
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.errors import StorageError
-from polymarket_bot.storage.findings import HealthLimits
-from polymarket_bot.storage.status import Figures, StatusReport, read_status
+from polymarket_bot.storage.monitoring.findings import HealthLimits
+from polymarket_bot.storage.monitoring.status import Figures, StatusReport, read_status
 
 _Table: TypeAlias = tuple[str, tuple[str, ...], list[tuple[object, ...]]]
 

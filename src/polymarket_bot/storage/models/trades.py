@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from polymarket_bot.storage.errors import InvalidRecord
 from polymarket_bot.storage.models.base import StorageModel
-from polymarket_bot.storage.payloads import trade_values
+from polymarket_bot.storage.models.payloads import trade_values
 from polymarket_bot.storage.types import (
     Identifier,
     Indexed,

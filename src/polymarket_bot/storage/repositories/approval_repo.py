@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from polymarket_bot.storage.mapping.statements import allowed, select_list
 from polymarket_bot.storage.models.approvals import ApprovalAlert, TradeApproval
 from polymarket_bot.storage.repositories.arguments import days_as_seconds
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW_TEXT, instant
-from polymarket_bot.storage.statements import allowed, select_list
 from polymarket_bot.storage.tables import APPROVAL_ALERTS, TRADE_APPROVALS
 from polymarket_bot.storage.types import Number
 

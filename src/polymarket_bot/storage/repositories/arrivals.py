@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar
 
-from polymarket_bot.storage import bulk
-from polymarket_bot.storage.batch import Batch
 from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.mapping import bulk
+from polymarket_bot.storage.mapping.batch import Batch
+from polymarket_bot.storage.mapping.statements import insert_new, relation
 from polymarket_bot.storage.models.trades import PolymarketTrade
 from polymarket_bot.storage.repositories import locks
 from polymarket_bot.storage.sql import NOW
-from polymarket_bot.storage.statements import insert_new, relation
 from polymarket_bot.storage.tables import LATE_TRADES, TRADES
 
 T = TypeVar("T")

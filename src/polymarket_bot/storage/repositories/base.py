@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from polymarket_bot.storage import bulk, statements
-from polymarket_bot.storage.batch import Batch
 from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.mapping import bulk, statements
+from polymarket_bot.storage.mapping.batch import Batch
+from polymarket_bot.storage.mapping.table import M
 from polymarket_bot.storage.repositories.keyed import KeyedRepository
-from polymarket_bot.storage.table import M
 
 _ATTEMPTS = 3
 _NOT_LET_IN = "expected a row that the database lets in"

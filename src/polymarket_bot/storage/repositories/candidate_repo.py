@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import ClassVar
 
+from polymarket_bot.storage.mapping.statements import allowed, select_list
 from polymarket_bot.storage.models.candidates import CandidateWatermark, PolymarketCandidate
 from polymarket_bot.storage.repositories.arguments import whole_number
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
 from polymarket_bot.storage.sql import NOW_TEXT
-from polymarket_bot.storage.statements import allowed, select_list
 from polymarket_bot.storage.tables import CANDIDATE_WATERMARKS, CANDIDATES
 from polymarket_bot.storage.types import Threshold
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import ClassVar
 
 from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.mapping.statements import select_list
 from polymarket_bot.storage.models.positions import DailyPnl
 from polymarket_bot.storage.repositories.arguments import in_range, whole_number
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW_TEXT, TODAY, exact
-from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import DAILY_PNL
 from polymarket_bot.storage.types import Number, plain_decimal
 

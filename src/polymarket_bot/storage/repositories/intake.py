@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from polymarket_bot.storage import bulk
-from polymarket_bot.storage.batch import chunks
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.ingest import Tally, TradeLike
+from polymarket_bot.storage.mapping import bulk
+from polymarket_bot.storage.mapping.batch import chunks
 from polymarket_bot.storage.models.trades import PolymarketTrade
 from polymarket_bot.storage.repositories import arrivals
 

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Generic
 
 import asyncpg
 
-from polymarket_bot.storage import statements
 from polymarket_bot.storage.connections.blocks import Connection
 from polymarket_bot.storage.connections.executor import Executor, as_executor
 from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.mapping import statements
+from polymarket_bot.storage.mapping.table import M, Table
 from polymarket_bot.storage.repositories.arguments import whole_number
-from polymarket_bot.storage.table import M, Table
 
 _ALL = object()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar
 
+from polymarket_bot.storage.mapping.statements import relation, select_list
 from polymarket_bot.storage.models.ops import Lease
 from polymarket_bot.storage.repositories.arguments import span
 from polymarket_bot.storage.repositories.keyed import KeyedRepository
-from polymarket_bot.storage.statements import relation, select_list
 from polymarket_bot.storage.tables import LEASES
 
 _LEASES, _COLUMNS = relation(LEASES), select_list(LEASES, "stored")

@@ -7,12 +7,12 @@ from itertools import pairwise
 from typing import ClassVar
 
 from polymarket_bot.storage.errors import InvalidInput
-from polymarket_bot.storage.lifecycle import ORDER
+from polymarket_bot.storage.mapping.lifecycle import ORDER
+from polymarket_bot.storage.mapping.statements import allowed, select_list
 from polymarket_bot.storage.models.orders import LiveOrder, PaperTrade
 from polymarket_bot.storage.repositories.arguments import moment_or_age, whole_number
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW_TEXT, instant
-from polymarket_bot.storage.statements import allowed, select_list
 from polymarket_bot.storage.tables import LIVE_ORDERS, PAPER_TRADES
 from polymarket_bot.storage.types import Number
 

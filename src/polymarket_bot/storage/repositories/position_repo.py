@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import ClassVar
 
 from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.mapping.statements import allowed, select_list
 from polymarket_bot.storage.models.positions import ExitEvent, Position
 from polymarket_bot.storage.repositories.arguments import in_range
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW_TEXT, exact
-from polymarket_bot.storage.statements import allowed, select_list
 from polymarket_bot.storage.tables import EXIT_EVENTS, POSITIONS
 from polymarket_bot.storage.types import Number, as_real, plain_decimal
 

@@ -11,13 +11,13 @@ from typing import TypeAlias
 
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import InvalidInput, TransactionError
+from polymarket_bot.storage.mapping.statements import relation, select_list
 from polymarket_bot.storage.models.trades import PolymarketTrade
 from polymarket_bot.storage.repositories import locks
 from polymarket_bot.storage.repositories.arrivals import ANEW, RECORD, gate
 from polymarket_bot.storage.repositories.trade_stream import oldest
 from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
 from polymarket_bot.storage.sql import hidden, only
-from polymarket_bot.storage.statements import relation, select_list
 from polymarket_bot.storage.tables import LATE_TRADES, TRADES
 
 Handler: TypeAlias = Callable[[list[PolymarketTrade]], Awaitable[object]]

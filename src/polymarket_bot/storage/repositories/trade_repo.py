@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from polymarket_bot.storage.errors import InvalidInput
 from polymarket_bot.storage.ingest import IngestReport, Refusal, Tally, TradeLike, batches
+from polymarket_bot.storage.mapping.statements import select, select_list
 from polymarket_bot.storage.models.trades import PolymarketTrade
 from polymarket_bot.storage.repositories import arrivals
 from polymarket_bot.storage.repositories.arguments import (
@@ -25,7 +26,6 @@ from polymarket_bot.storage.repositories.processing import Handler, ProcessRepor
 from polymarket_bot.storage.repositories.trade_stream import newest, oldest, pages
 from polymarket_bot.storage.repositories.trade_watermark_repo import TradeWatermarkRepository
 from polymarket_bot.storage.sql import NOW, hidden, only
-from polymarket_bot.storage.statements import select, select_list
 from polymarket_bot.storage.tables import TRADES
 
 _ATTEMPTS = 3

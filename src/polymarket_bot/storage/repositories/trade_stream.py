@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 
 from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.mapping.statements import select_list
 from polymarket_bot.storage.sql import hidden, only
-from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import TRADES
 
 _KEYS = ("token_id", "condition_id")

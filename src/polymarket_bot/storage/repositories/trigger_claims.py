@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.mapping.statements import insert, select_list
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger
 from polymarket_bot.storage.repositories import locks
 from polymarket_bot.storage.sql import seconds
-from polymarket_bot.storage.statements import insert, select_list
 from polymarket_bot.storage.tables import FIRST_TRIGGERS
 from polymarket_bot.storage.types import as_real
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import ClassVar
 
-from polymarket_bot.storage.batch import Batch
+from polymarket_bot.storage.mapping.batch import Batch
+from polymarket_bot.storage.mapping.statements import select, select_list
 from polymarket_bot.storage.models.triggers import PolymarketFirstTrigger, TriggerWatermark
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.repositories.trigger_claims import (
@@ -20,7 +21,6 @@ from polymarket_bot.storage.repositories.trigger_claims import (
 )
 from polymarket_bot.storage.repositories.watermarks import WatermarkRepository
 from polymarket_bot.storage.sql import seconds, since
-from polymarket_bot.storage.statements import select, select_list
 from polymarket_bot.storage.tables import FIRST_TRIGGERS, TRIGGER_WATERMARKS
 from polymarket_bot.storage.types import Threshold
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from polymarket_bot.storage.mapping.statements import select_list
 from polymarket_bot.storage.models.watchlists import (
     MarketScoresCache,
     ScoreHistory,
@@ -12,7 +13,6 @@ from polymarket_bot.storage.models.watchlists import (
 from polymarket_bot.storage.repositories.arguments import days_as_seconds
 from polymarket_bot.storage.repositories.base import BaseRepository
 from polymarket_bot.storage.sql import NOW, before, seconds, since
-from polymarket_bot.storage.statements import select_list
 from polymarket_bot.storage.tables import MARKET_SCORES, SCORE_HISTORY, TRADE_WATCHLIST
 
 _BEST = "trade_watchlist.current_score DESC NULLS LAST, token_id"

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from polymarket_bot.storage import bulk
-from polymarket_bot.storage.batch import chunks, in_future
 from polymarket_bot.storage.clock import parse_time, utc_text
 from polymarket_bot.storage.errors import FutureTime, InvalidInput
+from polymarket_bot.storage.mapping import bulk
+from polymarket_bot.storage.mapping.batch import chunks, in_future
+from polymarket_bot.storage.mapping.statements import relation, select, select_list
+from polymarket_bot.storage.mapping.table import M, Table
 from polymarket_bot.storage.repositories.keyed import KeyedRepository
 from polymarket_bot.storage.sql import NOW, NOW_TEXT, instant
-from polymarket_bot.storage.statements import relation, select, select_list
-from polymarket_bot.storage.table import M, Table
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from polymarket_bot.storage.config import DatabaseConfig, with_database
 from polymarket_bot.storage.database import Database
-from polymarket_bot.storage.seeds import seed_files
+from polymarket_bot.storage.schema.seeds import seed_files
 from polymarket_bot.storage.sql import quoted
 
 _LOCK = 7_062_001

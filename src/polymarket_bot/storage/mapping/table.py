@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 
 from polymarket_bot.storage.clock import is_canonical
 from polymarket_bot.storage.errors import InvalidInput
-from polymarket_bot.storage.lifecycle import Lifecycle
-from polymarket_bot.storage.row_types import Getter, Row, RowTypes, getter
+from polymarket_bot.storage.mapping.lifecycle import Lifecycle
+from polymarket_bot.storage.mapping.row_types import Getter, Row, RowTypes, getter
 from polymarket_bot.storage.types import Column, as_real, column_in
 
 M = TypeVar("M", bound=BaseModel)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from polymarket_bot.storage.errors import ConfigurationError
 
-_PACKAGED = Path(__file__).parent / "seed"
-_CHECKOUT = Path(__file__).parents[3] / "seed"
+_PACKAGED = Path(__file__).parents[1] / "seed"
+_CHECKOUT = Path(__file__).parents[4] / "seed"
 _PATTERN = "[0-9][0-9]_*.sql"
 _STATEMENT_END = re.compile(r";[ \t]*$", re.MULTILINE)
 _OUTSIDE = "-- migrate: outside a transaction"

@@ -9,15 +9,15 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from polymarket_bot.storage import ledger
-from polymarket_bot.storage.catalog import compare, tells_all_of
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.drift import Difference, SchemaDrift, SchemaReport
 from polymarket_bot.storage.errors import InvalidInput, MigrationRefused
-from polymarket_bot.storage.maintenance import maintenance
-from polymarket_bot.storage.roles import act_as_owner
-from polymarket_bot.storage.seeds import Script, Seed, seeds
+from polymarket_bot.storage.schema import ledger
+from polymarket_bot.storage.schema.catalog import compare, tells_all_of
+from polymarket_bot.storage.schema.drift import Difference, SchemaDrift, SchemaReport
+from polymarket_bot.storage.schema.maintenance import maintenance
+from polymarket_bot.storage.schema.roles import act_as_owner
+from polymarket_bot.storage.schema.seeds import Script, Seed, seeds
 from polymarket_bot.storage.sql import quoted
 from polymarket_bot.storage.tables import ALL
 

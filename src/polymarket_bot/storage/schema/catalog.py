@@ -11,9 +11,9 @@ from types import NoneType
 from typing import Any, NamedTuple, TypeAlias, get_args
 
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.drift import Difference, Kind, Problem, SchemaReport
-from polymarket_bot.storage.seeds import Script, seeds
-from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.mapping.table import Table
+from polymarket_bot.storage.schema.drift import Difference, Kind, Problem, SchemaReport
+from polymarket_bot.storage.schema.seeds import Script, seeds
 from polymarket_bot.storage.tables import FIRST_TRIGGERS
 
 _COLUMNS = """

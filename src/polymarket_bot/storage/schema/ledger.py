@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import MigrationRefused
-from polymarket_bot.storage.seeds import Seed, seeds
+from polymarket_bot.storage.schema.seeds import Seed, seeds
 
 _MADE_BY = ("CREATE SCHEMA ", "CREATE TABLE IF NOT EXISTS ops.schema_version ")
 _IS_THERE = "SELECT to_regclass('ops.schema_version') IS NOT NULL"

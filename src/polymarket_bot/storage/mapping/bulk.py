@@ -7,12 +7,12 @@ from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
-from polymarket_bot.storage import statements
-from polymarket_bot.storage.batch import Batch
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import InvalidInput
+from polymarket_bot.storage.mapping import statements
+from polymarket_bot.storage.mapping.batch import Batch
+from polymarket_bot.storage.mapping.table import M, Table
 from polymarket_bot.storage.sql import NOW
-from polymarket_bot.storage.table import M, Table
 
 T = TypeVar("T")
 

@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from polymarket_bot.storage.activity import look_at_dead_rows, look_at_transactions
-from polymarket_bot.storage.catalog import compare
 from polymarket_bot.storage.connections.blocks import Connection
 from polymarket_bot.storage.connections.executor import ConnectionExecutor, Executor
 from polymarket_bot.storage.connections.holders import PoolStats
-from polymarket_bot.storage.findings import Findings, HealthLimits, duration
-from polymarket_bot.storage.ledger import read_version
-from polymarket_bot.storage.seeds import seeds
+from polymarket_bot.storage.monitoring.activity import look_at_dead_rows, look_at_transactions
+from polymarket_bot.storage.monitoring.findings import Findings, HealthLimits, duration
+from polymarket_bot.storage.schema.catalog import compare
+from polymarket_bot.storage.schema.ledger import read_version
+from polymarket_bot.storage.schema.seeds import seeds
 from polymarket_bot.storage.tables import ALL
 
 _SERVER = """

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.mapping.table import Table
 from polymarket_bot.storage.sql import quoted
-from polymarket_bot.storage.table import Table
 
 RELATION = "pg_temp.polymarket_staged_rows"
 """The temporary table; there is one at a time in a transaction."""

@@ -18,9 +18,9 @@ from polymarket_bot.storage.errors import (
     NotPermitted,
     QueryError,
 )
-from polymarket_bot.storage.maintenance import maintenance
-from polymarket_bot.storage.roles.ownership import Relation, foreign, relations, take_over
-from polymarket_bot.storage.roles.rights import (
+from polymarket_bot.storage.schema.maintenance import maintenance
+from polymarket_bot.storage.schema.roles.ownership import Relation, foreign, relations, take_over
+from polymarket_bot.storage.schema.roles.rights import (
     Role,
     Target,
     excess,

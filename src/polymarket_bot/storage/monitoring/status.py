@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from polymarket_bot.storage.backlog import (
+from polymarket_bot.storage.connections.executor import Executor
+from polymarket_bot.storage.monitoring.backlog import (
     Lag,
     look_at_late_trades,
     look_at_waiting,
     look_at_watermarks,
 )
-from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.findings import Findings, HealthLimits
-from polymarket_bot.storage.health import HealthReport
+from polymarket_bot.storage.monitoring.findings import Findings, HealthLimits
+from polymarket_bot.storage.monitoring.health import HealthReport
 from polymarket_bot.storage.sql import quoted
 from polymarket_bot.storage.types import plain_decimal
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from polymarket_bot.storage.mapping.table import Table
 from polymarket_bot.storage.sql import NOW, instant, quoted
-from polymarket_bot.storage.table import Table
 
 _BATCH = 10_000
 

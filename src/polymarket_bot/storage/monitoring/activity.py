@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.findings import Findings, HealthLimits, counted, duration
+from polymarket_bot.storage.monitoring.findings import Findings, HealthLimits, counted, duration
 
 _SHOWN = 3
 

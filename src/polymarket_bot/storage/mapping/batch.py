@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from polymarket_bot.storage import staging
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import (
     AlreadyExists,
@@ -19,8 +18,9 @@ from polymarket_bot.storage.errors import (
     FutureTime,
     InvalidValue,
 )
-from polymarket_bot.storage.statements import one_row
-from polymarket_bot.storage.table import Table
+from polymarket_bot.storage.mapping import staging
+from polymarket_bot.storage.mapping.statements import one_row
+from polymarket_bot.storage.mapping.table import Table
 
 T = TypeVar("T")
 

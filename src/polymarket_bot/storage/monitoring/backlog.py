@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import asyncpg
 
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.findings import Findings, HealthLimits, counted, duration
+from polymarket_bot.storage.mapping.statements import relation
+from polymarket_bot.storage.monitoring.findings import Findings, HealthLimits, counted, duration
 from polymarket_bot.storage.repositories.order_repo import UNANSWERED
 from polymarket_bot.storage.sql import NOW, instant, only
-from polymarket_bot.storage.statements import relation
 from polymarket_bot.storage.tables import LATE_TRADES
 
 _OF_CONDITION = f"FROM polymarket_trades WHERE {only('condition_id', 'each.condition_id')}"

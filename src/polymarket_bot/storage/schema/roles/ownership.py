@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from polymarket_bot.storage.connections.executor import Executor
-from polymarket_bot.storage.drift import missing_tables
 from polymarket_bot.storage.errors import GrantRefused
-from polymarket_bot.storage.roles.rights import Role, Target
-from polymarket_bot.storage.statements import relation
+from polymarket_bot.storage.mapping.statements import relation
+from polymarket_bot.storage.schema.drift import missing_tables
+from polymarket_bot.storage.schema.roles.rights import Role, Target
 from polymarket_bot.storage.tables import ALL
 
 _NAMES = [relation(table) for table in ALL]

@@ -1,0 +1,1 @@
+"""What is in a database and who may use it: made, migrated, held against the tables, granted."""
