@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from polymarket_bot.storage import CandidateWatermark, Database, DatabaseConfig, InvalidInput
-from polymarket_bot.storage.clock import now_text, parse_time, utc_text
+from polymarket_bot.storage.clock import parse_time, utc_text
 from polymarket_bot.storage.repositories.arguments import moment_or_age
 from polymarket_bot.storage.sql import NOW_TEXT, instant
 from tests.profiles import EXAMPLES, SHARED_DATABASE
@@ -178,12 +178,6 @@ async def test_the_databases_clock_is_written_in_the_same_form(db_url: str, zone
     async with Database(DatabaseConfig(url=db_url)) as db, db.connection() as connection:
         await connection.execute(f"SET timezone = '{zone}'; SET datestyle = 'German'")
         text = await connection.fetchval(f"SELECT {NOW_TEXT}")
-    assert canonical(parse_time(text)) == text
-    assert abs(parse_time(text) - datetime.now(UTC)) < timedelta(minutes=5)
-
-
-def test_this_machines_clock_is_written_in_the_same_form() -> None:
-    text = now_text()
     assert canonical(parse_time(text)) == text
     assert abs(parse_time(text) - datetime.now(UTC)) < timedelta(minutes=5)
 

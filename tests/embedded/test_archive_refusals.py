@@ -170,8 +170,11 @@ async def test_a_database_in_use_is_not_replaced_and_its_users_are_named(data_di
 
 
 @prepared
-async def test_nobody_writes_into_a_database_that_is_about_to_go(data_dir: Path) -> None:
+async def test_nobody_writes_into_a_database_that_is_about_to_go(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who connects meanwhile waits, and is let in when the restore is given up."""
+    monkeypatch.setattr(module, "_PATIENCE", 0)
     file = data_dir.parent / "a.dump"
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
         await fill(server.url)

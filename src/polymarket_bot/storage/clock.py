@@ -25,11 +25,6 @@ def is_canonical(text: object) -> bool:
         return False
 
 
-def now_text() -> str:
-    """Return this machine's present time in the canonical form."""
-    return utc_text(datetime.now(UTC))
-
-
 def parse_time(value: str) -> datetime:
     """Read an ISO 8601 text in any of its spellings as an aware UTC time.
 

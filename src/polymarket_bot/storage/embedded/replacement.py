@@ -34,6 +34,8 @@ _CLEAR = (
     f"DROP DATABASE IF EXISTS {_NEW} WITH (FORCE)",
     f"DROP DATABASE IF EXISTS {_OLD} WITH (FORCE)",
 )
+# The session of a restore that was killed lives until the statement has ended that it runs.
+_PATIENCE = 10.0
 _SETTINGS = {
     "application_name": "polymarket-storage db restore",
     "statement_timeout": "0",
@@ -76,7 +78,7 @@ async def replacement(data_dir: Path, file: Path, *, replace: bool = False) -> A
     Raises:
         EmbeddedServerError: the file cannot be read, or not to its end; the database has rows, or
             somebody is connected to it.
-        AlreadyHeld: another restore is under way.
+        AlreadyHeld: another restore is under way, and has not ended in ten seconds.
         QueryError: the server failed, or has no room left.
     """
     with _opened(file) as archive:
@@ -112,7 +114,7 @@ async def _maintained(url: str) -> AsyncIterator[_Connection]:
     with driver_errors(opening=True):
         control = await asyncpg.connect(url, database="template1", server_settings=_SETTINGS)
     try:
-        await lock(control, "restore", 0)
+        await lock(control, "restore", _PATIENCE)
         await _clear(control)
         try:
             yield control

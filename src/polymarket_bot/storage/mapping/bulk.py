@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from polymarket_bot.storage.connections.executor import Executor
 from polymarket_bot.storage.errors import InvalidInput
@@ -13,14 +12,6 @@ from polymarket_bot.storage.mapping import statements
 from polymarket_bot.storage.mapping.batch import Batch
 from polymarket_bot.storage.mapping.table import M, Table
 from polymarket_bot.storage.sql import NOW
-
-T = TypeVar("T")
-
-
-def taken(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Take lists of at most `size` from `items`, until there is nothing left."""
-    while batch := list(islice(items, size)):
-        yield batch
 
 
 def new_rows(table: Table[M], models: Iterable[M]) -> Batch:

@@ -26,9 +26,6 @@ from polymarket_bot.storage.database import Database
 
 _LONGEST_LIFE = 0.03
 
-Place = tuple[int, str]
-"""A page's number and a phase of it."""
-
 
 class Plan(NamedTuple):
     """What is replayed, and by whom.
