@@ -35,7 +35,7 @@ def test_the_first_program_prints_what_readme_says(open_folder: Path) -> None:
 def test_the_commands_of_the_command_line_work_in_their_order(open_folder: Path) -> None:
     (open_folder / "trades.jsonl").write_text(json.dumps(payload()) + "\n")
     listed = commands("polymarket-storage")
-    assert len(listed) == 16
+    assert len(listed) == 17
     for _, *arguments in listed:
         outcome = run([str(BIN / "polymarket-storage"), *arguments], open_folder)
         assert outcome.returncode == 0, (arguments, outcome.stderr)
@@ -46,7 +46,9 @@ def test_every_command_of_readme_is_tried_by_some_test() -> None:
         "make": "the targets, below; the CI script runs them",
         "pip": "test_package.py installs so",
         "polymarket-storage": "above",
-        "docker": "the compose file, below; its seed folder is loaded in test_two_ways.py",
+        "docker": "the compose file, below",
+        "export": "test_first_worker.py makes the database of the compose file and works on it",
+        "python": "the same",
         "psql": "test_two_ways.py",
     }
     used = {line.split()[0] for line in "".join(blocks(README, "bash")).splitlines()}
