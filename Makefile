@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
     --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench docs torture clean
+.PHONY: help setup demo test check format lock bench docs torture audit clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,12 @@ docs: $(DOCS_READY)  ## Build the documentation into site/; a warning fails it
 
 torture: $(READY)  ## Make every fault as often as it takes, and show what was survived
 	$(BIN)/python -m torture $(ARGS)
+
+audit:  ## Look the locked dependencies up among PyPI's advisories, where they can be reached
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet 'pip-audit>=2.9,<3'
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes \
+	    --requirement requirements-dev.lock
 
 format: $(READY)  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -60,7 +60,7 @@ def test_every_command_of_readme_is_tried_by_some_test() -> None:
     ]
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "docs", "torture"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "docs", "torture", "audit"])
 def test_make_knows_its_targets(target: str) -> None:
     outcome = run(["make", "--dry-run", "--always-make", target], ROOT)
     assert outcome.returncode == 0, outcome.stderr
