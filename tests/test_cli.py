@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -45,6 +47,20 @@ async def test_status_tells_how_the_database_stands(
     assert (report["conditions_behind"], report["watermark_lag_seconds"]) == (2, 40)
     assert (report["exposure"], report["realized_pnl"]) == ("1234567.9", "0.3")
     assert "healthy" in (await run("status", "--url", db_url, cwd=tmp_path)).out
+
+
+async def test_a_database_given_in_parts_is_found(db_url: str, tmp_path: Path) -> None:
+    parts = urlsplit(db_url)
+    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
+    port = parse_qs(parts.query).get("port", [str(parts.port)])[0]
+    given = {"DB_HOST": host, "DATABASE_PORT": port, "DB_DATABASE": parts.path.lstrip("/")}
+    user = {"DB_USER": parts.username or ""}
+    assert (await run("check", cwd=tmp_path, **given, **user)).status == 0
+    outcome = await run("check", cwd=tmp_path, **{**given, "DATABASE_PORT": "none"})
+    assert (outcome.status, "DATABASE_PORT" in outcome.err) == (2, True), outcome.err
+    elsewhere = {"DATABASE_HOST": "elsewhere.invalid"}
+    assert (await run("check", cwd=tmp_path, DATABASE_URL=db_url, **elsewhere)).status == 0
+    assert not os.listdir(tmp_path)  # noqa: PTH208 - no embedded server was made
 
 
 async def test_a_database_without_the_schema_names_the_remedy(

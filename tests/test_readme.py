@@ -35,7 +35,7 @@ def test_the_first_program_prints_what_readme_says(open_folder: Path) -> None:
 def test_the_commands_of_the_command_line_work_in_their_order(open_folder: Path) -> None:
     (open_folder / "trades.jsonl").write_text(json.dumps(payload()) + "\n")
     listed = commands("polymarket-storage")
-    assert len(listed) == 17
+    assert len(listed) == 18
     for _, *arguments in listed:
         outcome = run([str(BIN / "polymarket-storage"), *arguments], open_folder)
         assert outcome.returncode == 0, (arguments, outcome.stderr)

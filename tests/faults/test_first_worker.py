@@ -53,7 +53,7 @@ def hold_to_one_trigger(first: CompletedProcess[str], second: CompletedProcess[s
 async def test_on_the_database_of_the_compose_file(debian: Template, tmp_path: Path) -> None:
     compose = yaml.safe_load(page("docker-compose.yml"))["services"]["postgres"]["environment"]
     (steps,) = (block for block in blocks(page("README.md"), "bash") if COMPOSED in block)
-    _, export, check, worker = steps.splitlines()
+    _, export, *commands, worker = steps.splitlines()
     name, _, url = export.removeprefix("export ").partition("=")
     write_records(tmp_path)
     async with Server(debian, rules=PASSWORD, password=compose["POSTGRES_PASSWORD"]) as server:
@@ -61,8 +61,9 @@ async def test_on_the_database_of_the_compose_file(debian: Template, tmp_path: P
         files = sorted(file for file in (ROOT / "seed").iterdir() if file.suffix == ".sql")
         await load(server.socket_url(user=user, database=database), *files)
         environment = {name: url.replace(COMPOSED, f"localhost:{server.port}")}
-        checked = await follow(check, tmp_path, **environment)
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+        for command in commands:
+            done = await follow(command, tmp_path, **environment)
+            assert done.returncode == 0, done.stdout + done.stderr
         runs = [await follow(worker, tmp_path, **environment) for _ in range(2)]
     hold_to_one_trigger(*runs)
 

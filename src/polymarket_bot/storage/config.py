@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterator
@@ -84,6 +85,11 @@ def _names(field: str) -> AliasChoices:
     return AliasChoices(f"DATABASE_{field.upper()}", f"DB_{field.upper()}")
 
 
+def is_given_in_parts() -> bool:
+    """Tell whether the environment names a host, for those who have no URL."""
+    return any(os.environ.get(str(name)) for name in _names("host").choices)
+
+
 def _quoted(text: str) -> str:
     return quote(text, safe="")
 
@@ -118,7 +124,7 @@ class DatabaseConfig(BaseSettings):
         future_skew: how far in the future a written Unix time may lie, in whole seconds by
             the database's clock.
         pooler: "transaction" or "session" where PgBouncer or the like is in between.
-        direct_url: a way past the pooler, for `listen` and `singleton`.
+        direct_url: a way past the pooler, for `listen`, `singleton`, `migrate` and `grant`.
         tls: "disable", "prefer", "require", "verify-ca" or "verify-full", or an `ssl.SSLContext`;
             else as the URL says.
         schema_name: the PostgreSQL schema of the production tables, where it is not `public`.

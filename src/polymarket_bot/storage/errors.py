@@ -259,7 +259,7 @@ class WrongLoop(StorageError):
 
 
 class AlreadyHeld(StorageError):
-    """Another process or task holds the singleton."""
+    """Another process or task holds the singleton, or migrates, grants or restores."""
 
 
 class HoldLost(StorageError):

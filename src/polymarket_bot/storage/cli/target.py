@@ -13,20 +13,10 @@ import typer
 from pydantic import ValidationError
 
 from polymarket_bot.storage.cli.output import note, print_json
-from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.config import DatabaseConfig, is_given_in_parts
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.errors import ConfigurationError, InvalidInput, StorageError
-
-Url = Annotated[
-    str | None,
-    typer.Option(envvar="DATABASE_URL", help="The database; else the embedded server."),
-]
-DataDir = Annotated[Path, typer.Option(help="Folder of the embedded server.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-DEFAULT_DATA_DIR = Path(".polymarket")
-INTERRUPTED = 130
 
 
 def configured(url: str) -> DatabaseConfig:
@@ -40,6 +30,31 @@ def configured(url: str) -> DatabaseConfig:
     except ValidationError as error:
         first = InvalidInput.of(error)
         raise ConfigurationError(f"{first.field}: {first.expected}") from error
+
+
+def _or_of_parts(url: str | None) -> str | None:
+    """Return the URL, or that of DATABASE_HOST and the other parts, where there are any."""
+    if url or not is_given_in_parts():
+        return url
+    try:
+        return configured("").dsn
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DATABASE_URL",
+        callback=_or_of_parts,
+        help="The database; else that of DATABASE_HOST, else the embedded server.",
+    ),
+]
+DataDir = Annotated[Path, typer.Option(help="Folder of the embedded server.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+DEFAULT_DATA_DIR = Path(".polymarket")
+INTERRUPTED = 130
 
 
 @asynccontextmanager
