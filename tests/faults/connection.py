@@ -197,6 +197,11 @@ class Connection:
             self._capture = None
             await self._send(bytes(capture.reply), Direction.TO_CLIENT)
             return
+        if capture.trigger.action is Action.CUT_BEHIND:
+            self._capture = None
+            await self._send(bytes(capture.reply), Direction.TO_CLIENT)
+            self._client.shutdown(socket.SHUT_WR)
+            return
         if capture.trigger.action is Action.CUT_WITHIN:
             half = len(capture.reply) // 2
             await self._send(bytes(capture.reply[:half]), Direction.TO_CLIENT)

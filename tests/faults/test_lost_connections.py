@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from polymarket_bot.storage import ConnectionLost, Database, Outcome, TradeRepository
-from polymarket_bot.storage.connections.blocks import savepoint_block, transaction_block
+from polymarket_bot.storage import (
+    ConnectionLost,
+    Database,
+    DatabaseConfig,
+    Outcome,
+    QueryError,
+    TradeRepository,
+    TransactionAborted,
+)
+from polymarket_bot.storage.connections.blocks import Written, transaction_block
 from polymarket_bot.storage.connections.executor import ConnectionExecutor
+from polymarket_bot.storage.connections.outcomes import look_up
+from polymarket_bot.storage.connections.savepoints import savepoint_block
 from tests.makers import trade
 
 from .proxy import Action, Proxy
@@ -52,6 +62,42 @@ async def test_a_block_whose_connection_ends_before_it_does_is_rolled_back(
     assert caught.value.outcome is Outcome.ROLLED_BACK
     assert await value(server.url(), "SELECT count(*) FROM polymarket_trades") == 0
     assert await TradeRepository(proxied).create_many([trade("a"), trade("b")]) == 2
+
+
+async def test_a_block_that_was_rolled_back_says_so_though_its_connection_ends_behind_commit(
+    proxied: Database, proxy: Proxy
+) -> None:
+    trades = TradeRepository(proxied)
+    for _ in range(20):
+        cut = proxy.when("^commit", Action.CUT_BEHIND)
+        with pytest.raises(TransactionAborted):
+            async with proxied.transaction():
+                assert await trades.create_many([trade("a"), trade("b")]) == 2
+                with pytest.raises(QueryError, match="division by zero"):
+                    await proxied.execute("SELECT 1/0")
+        assert cut.count == 1
+        cut = proxy.when("^commit", Action.CUT_BEHIND)
+        assert await trades.create_many([trade("a"), trade("b")]) == 2
+        assert cut.count == 1
+        await proxied.execute("DELETE FROM polymarket_trades")
+
+
+async def test_what_is_still_in_progress_is_not_said_to_be_rolled_back(server: Server) -> None:
+    async with Database(DatabaseConfig(url=server.url())) as db:
+        await db.execute("CREATE TABLE numbers (n int)")
+        async with db.connection() as writer:
+            block = writer.transaction()
+            await block.start()
+            await writer.execute("INSERT INTO numbers VALUES (1)")
+            xid = await writer.fetchval("SELECT pg_current_xact_id()::text")
+            written = Written(xid, writer.timeline, None)
+            await db.execute("SELECT pg_stat_reset_shared('bgwriter')")
+            asking = asyncio.create_task(look_up(db, written))
+            await eventually(lambda: db.stats().queries > 20)
+            assert not asking.done()
+            await block.commit()
+        assert await asking is Outcome.UNKNOWN  # by then a recovery could have used its id again
+        assert await db.fetchval("SELECT count(*) FROM numbers") == 1
 
 
 async def test_a_connection_that_ends_on_its_way_to_a_block_is_lost(server: Server) -> None:

@@ -27,13 +27,14 @@ class Action(enum.Enum):
     CUT_BEFORE = enum.auto()  # the server does not get it
     CUT_AFTER = enum.auto()  # the server has answered it, the client gets no byte of the answer
     CUT_WITHIN = enum.auto()  # the server has answered it, the client gets half of the answer
+    CUT_BEHIND = enum.auto()  # the client gets all of the answer, and the end right behind it
     HOLD = enum.auto()  # the server does not get it until it is released
     HOLD_REPLY = enum.auto()  # the server has answered it, the client waits until the release
 
     @property
     def awaits_reply(self) -> bool:
         """Tell whether the request goes to the server as usual."""
-        return self in {Action.CUT_AFTER, Action.CUT_WITHIN, Action.HOLD_REPLY}
+        return self in {Action.CUT_AFTER, Action.CUT_WITHIN, Action.CUT_BEHIND, Action.HOLD_REPLY}
 
 
 class Trigger:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
 import asyncpg
@@ -48,9 +47,6 @@ Lookup: TypeAlias = Callable[[Written], Awaitable[Outcome]]
 
 XID = "pg_current_xact_id_if_assigned()::text"
 
-# Without the release the savepoint would stay, and the block around would go back to it.
-_UNDO_BLOCK = "ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block"
-
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +76,10 @@ class TaggedConnection(asyncpg.Connection):
         if self._following:
             query, self._following = f"{query}{self._following}", ""
         self.last_tag = await super().execute(query, *args, timeout=timeout)
+        return self.last_tag
+
+    def tag(self) -> str:
+        """Return the tag of the last command that was run by `execute`."""
         return self.last_tag
 
     def follow(self, statement: str) -> None:
@@ -158,8 +158,10 @@ async def transaction_block(
     except BaseException:
         await _undo(transaction.rollback)
         raise
+    # Asked of the connection itself, which the pool can have taken back by then.
+    tag: Callable[[], str] = getattr(connection, "tag", str)
     await _uncancelled(_commit(connection, transaction, written, lookup))
-    if getattr(connection, "last_tag", None) == "ROLLBACK":
+    if tag() == "ROLLBACK":
         raise TransactionAborted
 
 
@@ -225,39 +227,23 @@ async def _outcome(written: Written | None, lookup: Lookup | None) -> Outcome:
 
 
 async def _uncancelled(work: Any) -> None:  # noqa: ANN401 - a coroutine
-    """Await `work` to its end; a cancellation that comes meanwhile is raised after it."""
+    """Await `work` to its end; cancellations that come meanwhile are raised after it."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError as cancelled:
-        await asyncio.wait([task])
-        failure = None if task.cancelled() else task.exception()
-        cancelled.add_note(f"COMMIT was in flight: {failure or 'it was committed'}")
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        cancelled.add_note(f"COMMIT was in flight: {_told(task)}")
         raise
 
 
-@asynccontextmanager
-async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
-    """Keep what the body did when it ends, undo it when it raises.
-
-    Raises:
-        TransactionAborted: a statement of the body failed, and the body caught the error.
-    """
-    with driver_errors_on(connection, Outcome.ROLLED_BACK):
-        await connection.execute("SAVEPOINT block")
-    try:
-        yield connection
-    except BaseException:
-        await _undo(partial(connection.execute, _UNDO_BLOCK))
-        raise
-    try:
-        with driver_errors_on(connection, Outcome.ROLLED_BACK):
-            await connection.execute("RELEASE SAVEPOINT block")
-    except StorageError as error:
-        if not isinstance(error.__cause__, asyncpg.InFailedSQLTransactionError):
-            raise
-        await _undo(partial(connection.execute, _UNDO_BLOCK))
-        raise TransactionAborted from error
+def _told(task: asyncio.Future[Any]) -> str:
+    """Say what became of a COMMIT."""
+    if task.cancelled():  # as all tasks are where the loop ends
+        return "it was cancelled, outcome unknown"
+    return str(task.exception() or "it was committed")
 
 
 async def _undo(rollback: Callable[[], Awaitable[object]]) -> None:

@@ -15,13 +15,14 @@ from polymarket_bot.storage.connections.blocks import (
     Connection,
     Isolation,
     driver_errors_on,
-    savepoint_block,
     transaction_block,
 )
-from polymarket_bot.storage.errors import Outcome
+from polymarket_bot.storage.connections.savepoints import savepoint_block
+from polymarket_bot.storage.errors import InvalidInput, Outcome
 
 T = TypeVar("T")
 
+_LONGEST = 86_400 * 20  # the server counts milliseconds in 31 bits
 DEFAULT_FUTURE_SKEW = 300
 """How far in the future a written time may lie, in seconds, where no configuration says."""
 
@@ -46,6 +47,10 @@ class Statement:
     repeatable: bool
     copied: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not _is_seconds(self.timeout):
+            raise InvalidInput("timeout", self.timeout, "expected seconds above 0, up to 20 days")
+
     async def send(self, connection: Connection) -> Any:  # noqa: ANN401 - as the verb
         """Call the driver's method."""
         call = getattr(connection, self.verb)
@@ -56,7 +61,15 @@ class Statement:
         except UnicodeEncodeError:
             raise
         except (ValueError, OverflowError) as error:  # the message may show the value
-            raise asyncpg.DataError(f"a value cannot be sent: {error}") from error
+            if self.copied is not None or "\0" in self.query:
+                raise asyncpg.DataError(f"a value cannot be sent: {error}") from error
+            raise asyncpg.InterfaceError(
+                f"the statement was run, and its answer cannot be read: {error}"
+            ) from error
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value <= _LONGEST
 
 
 class Executor(ABC):

@@ -11,14 +11,12 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import is_closed, terminate
 from polymarket_bot.storage.connections.driver import DRIVER_ERRORS
 from polymarket_bot.storage.connections.holders import Claim, Counters, PoolStats
 from polymarket_bot.storage.connections.opening import Lease, Opener
-from polymarket_bot.storage.errors import NotInitialized, PoolTimeout, WrongLoop
+from polymarket_bot.storage.errors import NotInitialized, PoolTimeout, StorageError, WrongLoop
 
 _log = logging.getLogger(__name__)
 _SWEEP = 5.0
@@ -36,13 +34,13 @@ class LeasePool:
         self.counters = Counters()
         self._config = config
         self._opener = Opener(config, self.counters)
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._generation = 0
         self._free: deque[Lease] = deque()
         self._held: dict[Lease, Claim] = {}
         self._permits = config.max_connections
+        self._opening = 0
         self._waiting: deque[asyncio.Future[Lease | None]] = deque()
         self._returning: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -59,12 +57,9 @@ class LeasePool:
             PoolerUndeclared: there is a pooler, and the configuration does not say so.
         """
         self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
-        self._pool = await self._opener.open()
+        await self._opener.open()
         deadline = time.monotonic() + self._config.connect_timeout
-        self._permits -= 1
-        first = await self._opened(deadline)
-        self._free.append(first)
-        for _ in range(self._config.min_connections - 1):
+        for _ in range(max(1, self._config.min_connections)):
             self._permits -= 1
             self._free.append(await self._opened(deadline))
         self._sweep()
@@ -104,12 +99,12 @@ class LeasePool:
             raise
 
     def give_back(self, lease: Lease, *, broken: bool = False) -> asyncio.Task[None] | None:
-        """Return a connection; what has to be awaited for it goes on in a task of its own."""
+        """Return a connection, once; what has to be awaited goes on in a task of its own."""
         claim = self._held.pop(lease, None)
-        now = time.monotonic()
-        if claim is not None:
-            self.counters.usage += now - claim.began
-        lease.used = now
+        if claim is None:
+            return None
+        now = lease.used = time.monotonic()
+        self.counters.usage += now - claim.began
         if not broken and not lease.changed and self._is_young(lease):
             self._pass_on(lease)
             return None
@@ -118,27 +113,37 @@ class LeasePool:
     def expire(self) -> None:
         """Have every connection opened anew: the server is another one, or was restarted."""
         self._generation += 1
-        if self._pool is not None:
-            self._in_background(self._pool.expire_connections())
+        self._in_background(self._opener.expire())
         while self._free:
             self._discard(self._free.pop())
 
     async def close(self, timeout: float) -> None:
-        """Wait until the connections in use come back, at most `timeout` seconds, and close all."""
-        self._closing = True
+        """Wait until the connections in use come back, at most `timeout` seconds, and close all.
+
+        Raises:
+            WrongLoop: it was opened in another event loop or process.
+        """
+        self._check_place()
+        self._closing = self._opener.closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_exception(NotInitialized())
         deadline = time.monotonic() + timeout
-        while (self._held or self._returning) and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        for claim in self._held.values():
-            _log.warning("closed while a connection was held by %s", claim.holder())
-        if self._pool is not None:
-            self._pool.terminate() if self._held else await self._close_free(deadline)
-        self._free.clear()
+        try:
+            while self._is_used() and time.monotonic() < deadline:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            for claim in self._held.values():
+                _log.warning("closed while a connection was held by %s", claim.holder())
+            if not self._held:
+                await self._opener.close([*self._free], deadline)
+        finally:
+            self._opener.terminate()  # what is left
+            self._free.clear()
+
+    def _is_used(self) -> bool:
+        return bool(self._held or self._returning or self._opening)
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -172,8 +177,11 @@ class LeasePool:
         )
 
     def _check_use(self) -> None:
-        if self._closing or self._pool is None:
+        if self._closing:
             raise NotInitialized
+        self._check_place()
+
+    def _check_place(self) -> None:
         if os.getpid() != self._pid:
             raise WrongLoop(
                 "this database was opened in another process and cannot be used after a fork",
@@ -247,19 +255,27 @@ class LeasePool:
 
     async def _opened(self, deadline: float) -> Lease:
         """Use a permit to get a connection of the driver's pool; try again until `deadline`."""
+        self._opening += 1
         try:
-            return await self._opener.connection(self._generation, deadline)
-        except BaseException:
+            lease = await self._opener.connection(self._generation, deadline)
+        except BaseException as error:
             self._pass_on(None)
+            if self._closing and isinstance(error, StorageError):
+                raise NotInitialized from error
             raise
+        finally:
+            self._opening -= 1
+        if self._closing:
+            self._discard(lease)
+            raise NotInitialized
+        return lease
 
     async def _return(self, lease: Lease, *, broken: bool) -> None:
         """Give a connection back to the driver's pool, or close it, and pass its permit on."""
-        assert self._pool is not None  # noqa: S101
         good = not broken and self._is_good(lease)
         try:
             if good:
-                await self._pool.release(lease.connection, timeout=self._config.connect_timeout)
+                await self._opener.release(lease)
             else:
                 self.counters.bad_returns += 1
                 terminate(lease.connection)
@@ -282,16 +298,3 @@ class LeasePool:
                 self._discard(lease)
         pause = min(_SWEEP, self._config.max_idle / 2)
         self._sweeper = asyncio.get_running_loop().call_later(pause, self._sweep)
-
-    async def _close_free(self, deadline: float) -> None:
-        assert self._pool is not None  # noqa: S101
-        for lease in self._free:
-            try:
-                await lease.connection.close(timeout=max(0.1, deadline - time.monotonic()))
-            except DRIVER_ERRORS:
-                terminate(lease.connection)
-        try:
-            async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
-                await self._pool.close()
-        except DRIVER_ERRORS:
-            self._pool.terminate()

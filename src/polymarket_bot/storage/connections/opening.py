@@ -1,16 +1,19 @@
-"""Opening connections, again and again while that can help."""
+"""Opening connections, again and again while that can help, and closing them."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from polymarket_bot.storage.config import DatabaseConfig
-from polymarket_bot.storage.connections.driver import driver_errors
+from polymarket_bot.storage.connections.blocks import terminate
+from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, driver_errors
 from polymarket_bot.storage.connections.holders import Counters
 from polymarket_bot.storage.connections.sessions import connect_arguments, is_passing, look_around
 from polymarket_bot.storage.errors import StorageError
@@ -38,14 +41,19 @@ class Lease:
 
 
 class Opener:
-    """Gets connections from the driver's pool, which opens them."""
+    """Gets connections from the driver's pool, which opens them, and gives them back.
+
+    Attributes:
+        closing: no more are wanted, so it tries no longer.
+    """
 
     def __init__(self, config: DatabaseConfig, counters: Counters) -> None:
         self._config = config
         self._counters = counters
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.closing = False
 
-    async def open(self) -> asyncpg.Pool[asyncpg.Record]:
+    async def open(self) -> None:
         """Make the driver's pool, without a connection yet."""
         with driver_errors(opening=True):
             self._pool = await asyncpg.create_pool(
@@ -55,7 +63,6 @@ class Opener:
                 init=lambda connection: look_around(connection, self._config),
                 **connect_arguments(self._config),
             )
-        return self._pool
 
     async def connection(self, generation: int, deadline: float) -> Lease:
         """Get a connection, trying until `deadline` while the server may be starting.
@@ -72,7 +79,7 @@ class Opener:
             except StorageError as error:
                 self._counters.opening_errors += 1
                 passing = error.__cause__ is not None and is_passing(error.__cause__)
-                if not passing or time.monotonic() + pause > deadline:
+                if self.closing or not passing or time.monotonic() + pause > deadline:
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -87,3 +94,30 @@ class Opener:
             self._counters.opening += time.monotonic() - began
         opened = getattr(connection, "opened", began)
         return Lease(connection, opened=opened, generation=generation)
+
+    async def release(self, lease: Lease) -> None:
+        """Give a connection back to the driver's pool, which resets its session."""
+        assert self._pool is not None  # noqa: S101
+        await self._pool.release(lease.connection, timeout=self._config.connect_timeout)
+
+    async def expire(self) -> None:
+        """Have the driver's pool open each connection anew before it gives it out."""
+        if self._pool is not None:
+            await self._pool.expire_connections()
+
+    async def close(self, free: Iterable[Lease], deadline: float) -> None:
+        """Close the driver's pool, and the connections in nobody's hands."""
+        for lease in free:
+            try:
+                await lease.connection.close(timeout=max(0.1, deadline - time.monotonic()))
+            except DRIVER_ERRORS:
+                terminate(lease.connection)
+        if self._pool is not None:
+            with suppress(*DRIVER_ERRORS):  # what does not close is terminated
+                async with asyncio.timeout(max(0.1, deadline - time.monotonic())):
+                    await self._pool.close()
+
+    def terminate(self) -> None:
+        """Close what is left, without waiting."""
+        if self._pool is not None:
+            self._pool.terminate()

@@ -19,11 +19,20 @@ _LIMIT = 20.0
 _PAUSE = 0.05
 _PATIENCE = 1.0
 _AHEAD = "ahead"
-# Of an id that it has not come to the server says nothing but an error.
+_RUNNING = "in progress"
+# Of an id that it has not come to the server says nothing but an error; the newest in progress is
+# none that it has come to, either.
+_ITS_OWN = "backend_xid::text = ($1::text::numeric % 4294967296)::text"
 _STATUS = f"""
-SELECT CASE WHEN $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())
-    THEN pg_xact_status($1::text::xid8) ELSE '{_AHEAD}' END AS status,
+SELECT CASE
+    WHEN $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+        THEN pg_xact_status($1::text::xid8)
+    WHEN EXISTS (SELECT 1 FROM pg_stat_activity WHERE {_ITS_OWN}) THEN '{_RUNNING}'
+    ELSE '{_AHEAD}' END AS status,
     {TIMELINE} AS timeline
+"""
+_END = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_ITS_OWN} AND pid = $2
 """
 _OUTCOMES = {"committed": Outcome.COMMITTED, "aborted": Outcome.ROLLED_BACK}
 
@@ -37,7 +46,7 @@ async def look_up(db: Executor, written: Written) -> Outcome:
             if (outcome := await _asked(db, written)) is not None:
                 return outcome
             if written.pid and not ended and time.monotonic() > began + _PATIENCE:
-                await db.fetchval("SELECT pg_terminate_backend($1)", written.pid)
+                await db.fetch(_END, written.xid, written.pid)
                 ended = True
         except StorageError as error:
             _log.info("the outcome of a COMMIT cannot be asked for yet: %s", error)
@@ -50,8 +59,10 @@ async def _asked(db: Executor, written: Written) -> Outcome | None:
     row = await db.fetchrow(_STATUS, written.xid, repeatable=True)
     if row is None or written.timeline is None or row["timeline"] is None:
         return Outcome.UNKNOWN
+    if row["status"] == _RUNNING:
+        return None
     if row["timeline"] != written.timeline:  # another transaction can have this id
-        same = row["timeline"][:8] == written.timeline[:8]
+        same = row["timeline"].partition("/")[0] == written.timeline.partition("/")[0]
         none = row["status"] in {"aborted", _AHEAD}  # then none of this id was committed
         return Outcome.ROLLED_BACK if same and none else Outcome.UNKNOWN
     if row["status"] is None:

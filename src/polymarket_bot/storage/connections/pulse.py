@@ -14,6 +14,7 @@ class Pulse:
         active: when one last ended, by the monotonic clock.
         running: whether one is running.
         lent: the user had the connection in hands, and may be running one on it.
+        changed: one of them can have changed the session.
         xid: the transaction's id, where a statement has told it.
     """
 
@@ -21,6 +22,7 @@ class Pulse:
         self.active = time.monotonic()
         self.running = False
         self.lent = False
+        self.changed = False
         self.xid: str | None = None
 
     @contextmanager

@@ -64,6 +64,7 @@ class Runner:
         async with scope.use() as connection:
             idle = time.monotonic() - scope.pulse.active
             try:
+                scope.pulse.changed |= changes_session(statement.query)
                 with scope.pulse.beat():
                     if self._takes_longer(statement):
                         await self._allow(connection, "SET LOCAL", statement)

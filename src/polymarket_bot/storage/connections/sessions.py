@@ -27,13 +27,14 @@ _log = logging.getLogger(__name__)
 TIMELINE = """
 CASE WHEN pg_is_in_recovery() THEN NULL ELSE
     left(pg_walfile_name(pg_current_wal_lsn()), 8)
+    || (SELECT system_identifier FROM pg_control_system()) || '/'
     || (SELECT COALESCE(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter)
 END
 """
-"""The server's timeline, and when it last recovered from a crash, which resets its statistics.
+"""The server's timeline, and behind the `/` when its statistics were reset, as by a recovery.
 
-A replica that takes its place has another timeline, and other transactions. A recovery uses the
-ids of those again that had not reached the log.
+A replica that takes its place has another timeline, and other transactions. A recovery from a
+crash uses the ids of those again that had not reached the log.
 """
 
 # A server that hears nothing of a machine for eight seconds ends its sessions.

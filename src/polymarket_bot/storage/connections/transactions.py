@@ -23,12 +23,11 @@ _GRACE = 0.5
 
 
 class Lent:
-    """A block's connection in the user's hands: notes that it was touched, ends with its block."""
+    """A block's connection in the user's hands: notes that it was used, ends with its block."""
 
     def __init__(self, connection: Connection, pulse: Pulse) -> None:
         self._connection = connection
         self._pulse = pulse
-        self._touched = False
         self._ended = False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the connection has
@@ -37,7 +36,7 @@ class Lent:
                 "this connection belonged to a transaction block that has ended",
                 remedy="use it inside the block only",
             )
-        self._touched = self._pulse.lent = True
+        self._pulse.lent = True
         return getattr(self._connection, name)
 
 
@@ -56,11 +55,6 @@ class Scope:
         self._lock = asyncio.Lock()
         self._turns = 0
         self._open = True
-
-    @property
-    def touched(self) -> bool:
-        """Whether the user had the connection in hands."""
-        return self.lent._touched  # noqa: SLF001 - of this module
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:

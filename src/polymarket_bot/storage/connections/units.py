@@ -14,7 +14,6 @@ from polymarket_bot.storage.connections.blocks import (
     Connection,
     Isolation,
     Written,
-    savepoint_block,
     transaction_block,
 )
 from polymarket_bot.storage.connections.executor import Executor
@@ -22,6 +21,7 @@ from polymarket_bot.storage.connections.holders import caller
 from polymarket_bot.storage.connections.leases import LeasePool
 from polymarket_bot.storage.connections.pulse import Pulse
 from polymarket_bot.storage.connections.retries import pauses
+from polymarket_bot.storage.connections.savepoints import savepoint_block
 from polymarket_bot.storage.connections.transactions import (
     Scope,
     current_scope,
@@ -119,7 +119,7 @@ async def outermost_block(
         except ConnectionLost as lost:
             idle = time.monotonic() - pulse.active if scope else 0
             raise named(lost, idle, limit) from lost.__cause__
-        lease.changed = scope.touched
+        lease.changed = pulse.lent or pulse.changed
 
 
 @asynccontextmanager
@@ -154,11 +154,10 @@ async def repeated_block(
         except IdleTransactionTimeout:
             raise  # it would idle again
         except ConnectionLost as lost:
-            if lost.outcome is not Outcome.COMMITTED and (
-                pause is None or lost.outcome is Outcome.UNKNOWN
-            ):
-                raise
-            if lost.outcome is not Outcome.COMMITTED:
+            committed = lost.outcome is Outcome.COMMITTED and done  # this block, and no other
+            if not committed:
+                if pause is None or lost.outcome in {Outcome.COMMITTED, Outcome.UNKNOWN}:
+                    raise
                 done.clear()
         if done:
             return done[0]
