@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 import pytest
@@ -16,7 +17,9 @@ from polymarket_bot.storage import (
     Database,
     DatabaseConfig,
     InvalidInput,
+    InvalidValue,
     NotInitialized,
+    QueryError,
     SchemaMissing,
     ServerUnavailable,
     StatementTimeout,
@@ -184,3 +187,22 @@ def test_a_config_cannot_be_changed() -> None:
     config = DatabaseConfig(url=URL)
     with pytest.raises(ValidationError, match="frozen"):
         config.max_connections = 5  # type: ignore[misc]  # wrong on purpose
+
+
+async def test_an_answer_that_cannot_be_read_says_that_the_statement_was_run(db: Database) -> None:
+    await db.execute("CREATE TABLE numbers (n int)")
+    with pytest.raises(QueryError, match="was run, and its answer cannot be read") as caught:
+        await db.fetchval("INSERT INTO numbers VALUES (1) RETURNING '20000-01-01'::timestamp")
+    assert not isinstance(caught.value, InvalidValue)
+    assert await db.fetchval("SELECT count(*) FROM numbers") == 1
+
+
+async def test_a_text_with_a_nul_is_never_sent(db: Database) -> None:
+    with pytest.raises(InvalidInput, match=r"query: .*expected SQL without a NUL"):
+        await db.execute("SELECT 1\0")
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), 1e9, "soon"])
+async def test_a_limit_that_is_none_is_refused_by_its_name(db: Database, timeout: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"timeout: .*expected seconds above 0"):
+        await db.fetchval("SELECT 1", timeout=timeout)

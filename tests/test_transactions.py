@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from polymarket_bot.storage import (
+    ConnectionLost,
     Database,
     DatabaseConfig,
     InvalidInput,
+    Outcome,
     StorageError,
     TradeRepository,
     TradeWatermarkRepository,
@@ -248,3 +250,19 @@ async def test_a_block_of_one_database_leaves_another_alone(db: Database, empty_
         async with db.transaction():
             await other.execute("CREATE TABLE kept (n int)")
         assert await other.fetchval("SELECT count(*) FROM kept") == 0
+
+
+@pytest.mark.parametrize("outcome", [Outcome.COMMITTED, Outcome.UNKNOWN])
+async def test_what_another_block_has_stored_is_not_taken_for_the_blocks_own(
+    db: Database, outcome: Outcome
+) -> None:
+    calls = 0
+
+    async def fail() -> None:  # as a block of another database does
+        nonlocal calls
+        calls += 1
+        raise ConnectionLost(OSError("cut"), outcome)
+
+    with pytest.raises(ConnectionLost, match=outcome.value):
+        await db.run_in_transaction(fail)
+    assert calls == 1

@@ -90,7 +90,7 @@ async def test_what_is_still_in_progress_is_not_said_to_be_rolled_back(server: S
             await block.start()
             await writer.execute("INSERT INTO numbers VALUES (1)")
             xid = await writer.fetchval("SELECT pg_current_xact_id()::text")
-            written = Written(xid, writer.timeline, None)
+            written = Written(xid, getattr(writer, "timeline", None), None)
             await db.execute("SELECT pg_stat_reset_shared('bgwriter')")
             asking = asyncio.create_task(look_up(db, written))
             await eventually(lambda: db.stats().queries > 20)

@@ -106,10 +106,14 @@ class Database(Executor):
         """Wait until the connections in use come back, at most `timeout` seconds; repeatable.
 
         What is left then is closed in its users' hands, and logged by its holder's name.
+
+        Raises:
+            WrongLoop: it was opened in another event loop or process; it stays open there.
         """
         async with self._changing:
-            leases, self._leases, self._runner = self._leases, None, None
-            if leases is not None:
+            if (leases := self._leases) is not None:
+                leases.check_place()
+                self._leases = self._runner = None
                 await leases.close(timeout)
 
     @property

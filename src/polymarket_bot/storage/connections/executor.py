@@ -50,6 +50,8 @@ class Statement:
     def __post_init__(self) -> None:
         if self.timeout is not None and not _is_seconds(self.timeout):
             raise InvalidInput("timeout", self.timeout, "expected seconds above 0, up to 20 days")
+        if "\0" in self.query:
+            raise InvalidInput("query", self.query, "expected SQL without a NUL")
 
     async def send(self, connection: Connection) -> Any:  # noqa: ANN401 - as the verb
         """Call the driver's method."""
@@ -61,7 +63,7 @@ class Statement:
         except UnicodeEncodeError:
             raise
         except (ValueError, OverflowError) as error:  # the message may show the value
-            if self.copied is not None or "\0" in self.query:
+            if self.copied is not None:
                 raise asyncpg.DataError(f"a value cannot be sent: {error}") from error
             raise asyncpg.InterfaceError(
                 f"the statement was run, and its answer cannot be read: {error}"

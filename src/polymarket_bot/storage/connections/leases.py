@@ -118,12 +118,7 @@ class LeasePool:
             self._discard(self._free.pop())
 
     async def close(self, timeout: float) -> None:
-        """Wait until the connections in use come back, at most `timeout` seconds, and close all.
-
-        Raises:
-            WrongLoop: it was opened in another event loop or process.
-        """
-        self._check_place()
+        """Wait until the connections in use come back, at most `timeout` seconds, and close all."""
         self._closing = self._opener.closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -179,9 +174,10 @@ class LeasePool:
     def _check_use(self) -> None:
         if self._closing:
             raise NotInitialized
-        self._check_place()
+        self.check_place()
 
-    def _check_place(self) -> None:
+    def check_place(self) -> None:
+        """Raise `WrongLoop` outside the event loop and the process that opened it."""
         if os.getpid() != self._pid:
             raise WrongLoop(
                 "this database was opened in another process and cannot be used after a fork",
