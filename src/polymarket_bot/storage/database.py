@@ -76,6 +76,7 @@ class Database(Executor):
         Raises:
             ServerUnavailable: no connection could be opened; `AccessRefused` where the server
                 refused the user, the password or the database, `TlsRefused` where TLS failed.
+            ConfigurationError: the driver cannot read the URL.
             PoolerUndeclared: a pooler is in between, and `pooler` does not say so.
             SchemaDrift: `verify_schema` is set, and the schema is not as it should be; and, with
                 `migrate_on_start`, what `migrate` raises.
@@ -171,8 +172,14 @@ class Database(Executor):
             TransactionAborted: a statement failed, and the body caught its error; nothing of
                 the block was stored.
             ConnectionLost: with the outcome, rolled back, committed or unknown.
+            IdleTransactionTimeout: the block ran no statement for longer than
+                `idle_in_transaction_timeout`; nothing of it was stored.
+            Conflict: it met another transaction; nothing of it was stored.
             TransactionError: an inner block asks for an isolation of its own, or a task calls
-                after its block has ended.
+                after its block has ended, or waits for its connection for too long.
+            InvalidInput: there is no such isolation.
+            PoolTimeout: no connection was free within `acquire_timeout`.
+            ServerUnavailable: none could be opened.
         """
         async with open_block(
             self,
@@ -225,6 +232,7 @@ class Database(Executor):
             Conflict: it met another transaction each time.
             ConnectionLost: the connection was lost each time, or its outcome is unknown.
             TransactionError: called inside a transaction block.
+            StorageError: what else `transaction` raises; that is not tried again.
         """
         refuse_inside(
             self,
@@ -269,6 +277,7 @@ class Database(Executor):
         Raises:
             AlreadyHeld: another task or process holds it.
             HoldLost: the connection broke while the block ran.
+            ServerUnavailable: the connection could not be opened.
             ConfigurationError: there is a transaction pooler, and no `direct_url` past it.
         """
         self._opened()
@@ -279,7 +288,7 @@ class Database(Executor):
 
         It connects again when the connection breaks, and then yields a notification whose
         `missed` is true, since some may have been sent meanwhile: read the tables then, and
-        when the iteration begins.
+        when the iteration begins. So it does where more than 10,000 wait to be read.
 
         Args:
             channel: its name, as in NOTIFY.
@@ -306,7 +315,8 @@ class Database(Executor):
         """Tell what is wrong, in words; a probe may ask every few seconds. Never raises.
 
         Args:
-            limits: from when on something counts as wrong.
+            limits: from when on something counts as wrong; three of them do not count here, see
+                `HealthLimits`.
         """
         try:
             pool = self.stats()  # without the connection that is asked on
@@ -333,10 +343,13 @@ class Database(Executor):
 
         Raises:
             InvalidInput: there is no such version.
-            MigrationRefused: the database is newer, an applied file was changed, or a file
-                cannot be taken back; nothing was changed.
+            MigrationRefused: the database is newer, an applied file was changed, a file cannot be
+                taken back, or the user lacks a right; nothing was changed.
             SchemaDrift: what is there is not as it should be, and no file can make it so.
             AlreadyHeld: another process still migrates.
+            LockTimeout: a table was in use for longer than `lock_timeout`; the files before are
+                applied.
+            ServerUnavailable: the connection could not be opened.
             ConfigurationError: `direct_url` leads to another database; or there is none past a
                 transaction pooler.
             TransactionError: called inside a transaction block.
@@ -358,8 +371,9 @@ class Database(Executor):
         """Tell what is missing, extra or different in the database.
 
         Args:
-            tables: what to look at instead of the package's tables and the seeds' indexes; for
-                a bot's own tables besides: `(*PRODUCTION, MINE)`.
+            tables: what to look at instead of the package's tables, with the indexes that the
+                seed files make on them; for a bot's own tables besides: `(*PRODUCTION, MINE)`,
+                with `PRODUCTION` of `polymarket_bot.storage.tables`.
 
         Returns:
             A report that is empty when all is well; its `ok` is false when something harmful

@@ -75,7 +75,7 @@ class InvalidInput(StorageError, ValueError):
 
 
 class FutureTime(InvalidInput):
-    """A time lies further in the future than the database's clock and the tolerated skew."""
+    """A time is more than `future_skew` ahead of the database's clock."""
 
 
 class InvalidRecord(InvalidInput):
@@ -116,7 +116,7 @@ class ConstraintViolation(QueryError):
 
 
 class AlreadyExists(ConstraintViolation):
-    """A row with the same key is there already."""
+    """A row with the same key, or the same unique columns, is there already."""
 
 
 class SchemaMissing(QueryError):
@@ -168,7 +168,14 @@ class ServerExhausted(QueryError):
 
 
 class Outcome(StrEnum):
-    """What became of a write whose connection was lost."""
+    """What became of a write whose connection was lost.
+
+    Attributes:
+        NOT_SENT: it never left this machine; nothing is stored.
+        ROLLED_BACK: nothing is stored.
+        COMMITTED: all of it is stored.
+        UNKNOWN: the server could not tell; read before it is run again.
+    """
 
     NOT_SENT = "not sent"
     ROLLED_BACK = "rolled back"

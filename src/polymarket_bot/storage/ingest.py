@@ -19,7 +19,13 @@ _REFUSALS_KEPT = 100
 
 
 class Refusal(NamedTuple):
-    """A record that was not stored, and why."""
+    """A record that was not stored, and why.
+
+    Attributes:
+        position: its place in the feed, from 0.
+        reason: why, in words.
+        record: the record as it was given.
+    """
 
     position: int
     reason: str
@@ -35,9 +41,10 @@ class IngestReport:
         inserted: trades really stored.
         duplicates: trades that were there already, or stood earlier in the same feed.
         late: of the inserted ones, those at or behind their condition's watermark.
-        skipped: well-formed records of another kind, and trades before `not_before`.
+        skipped: well-formed records of another kind; with `not_before`, trades before it and models
+            without a time.
         refused: what is no trade, or a bad one.
-        refusals: the first 100 of the refused, as (0-based position, reason, record).
+        refusals: the first 100 of the refused.
     """
 
     read: int = 0

@@ -61,6 +61,7 @@ async def get_transaction() -> AsyncGenerator[Connection]:
 
     Raises:
         NotInitialized: `init_db` was not called, or it is closed.
+        StorageError: as of `Database.transaction`.
     """
     db = await get_db()
     async with db.separate_transaction() as connection:

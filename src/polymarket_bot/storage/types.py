@@ -220,18 +220,24 @@ Text = Annotated[str, AfterValidator(_storable), Column("text")]
 """Any text that PostgreSQL can store: no NUL, no lone surrogate."""
 
 Indexed = Annotated[str, AfterValidator(_indexable), Column("text")]
-"""A text of a column with an index, which holds no more than a part of a page; may be empty."""
+"""A text of a column with an index: at most 1,300 bytes in UTF-8; may be empty."""
 
 Identifier = Annotated[str, Field(min_length=1), AfterValidator(_indexable), Column("text")]
-"""A text that is a key or a status: not empty, and no longer than an index can hold."""
+"""A text that is a key or a status: not empty, and at most 1,300 bytes in UTF-8."""
 
 TimeText = Annotated[str, BeforeValidator(_canonical_time), Column("text", time=True)]
-"""A time as text; a datetime or any ISO 8601 spelling is accepted and written canonically."""
+"""A time as text; a datetime or any ISO 8601 spelling is accepted and written canonically, in UTC.
+
+One without an offset is UTC.
+"""
 
 StatedTime = Annotated[
     str, BeforeValidator(_stated_time), AfterValidator(_indexable), Column("text")
 ]
-"""A time as the exchange states it, a bare date included; a text is kept as it came."""
+"""A time as the exchange states it, a bare date included; a text is kept as it came.
+
+At most 1,300 bytes.
+"""
 
 DateText = Annotated[str, BeforeValidator(_iso_date), Column("text")]
 """A calendar day, `YYYY-MM-DD`; a `date` or an ISO 8601 date is accepted."""
@@ -242,12 +248,12 @@ UnixSeconds = Annotated[
     AfterValidator(_in_seconds),
     Column("bigint", unix_seconds=True),
 ]
-"""A time in whole Unix seconds; negative ones and other units are refused."""
+"""A time in whole Unix seconds, from 0 to below 100,000,000,000: other units are refused."""
 
 Integer = Annotated[
     int, BeforeValidator(_not_a_bool), Field(ge=-(2**31), le=2**31 - 1), Column("integer")
 ]
-"""A 4-byte integer."""
+"""A 4-byte integer: from -2,147,483,648 to 2,147,483,647."""
 
 Flag = Annotated[int, BeforeValidator(_as_flag), Field(ge=0, le=1), Column("integer")]
 """Yes or no as 1 or 0; a bool is accepted."""
@@ -261,7 +267,7 @@ Money = Annotated[
     AfterValidator(_as_real_decimal),
     Column("real", from_text=plain_decimal),
 ]
-"""A cost, a value or a profit, negative ones included, stored as REAL."""
+"""A cost, a value or a profit in the exchange's currency, also below 0; stored as REAL."""
 
 Price = Annotated[Money, Field(ge=0, le=1)]
 """A price in units of one share's payout: 0 to 1, stored as REAL."""

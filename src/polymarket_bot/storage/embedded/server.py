@@ -75,6 +75,9 @@ class EmbeddedPostgres:
         """Leave; the last owner returns when the server is gone, unless it is kept.
 
         Stopping without having started is harmless.
+
+        Raises:
+            EmbeddedServerError: the data folder cannot be used.
         """
         await asyncio.to_thread(self._stop)
 
@@ -91,6 +94,9 @@ class EmbeddedPostgres:
         """Undo `keep`, by whomever: the server ends with its last owner.
 
         Without any owner, return when it is gone. The one who releases need not be an owner.
+
+        Raises:
+            EmbeddedServerError: the data folder cannot be used.
         """
         await asyncio.to_thread(_control().release, self._data_dir)
 

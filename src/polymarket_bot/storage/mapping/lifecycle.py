@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Lifecycle:
     """What a row's status allows. Every write that changes a row is held to it.
 
-    A row that is in a final status is not changed any more. A status that is named nowhere is a
-    bot's own: it may follow, and be followed by, any other that is not final.
+    A row that is in a final status is not changed any more, but by an upsert that `Table.newest`
+    lets in. A status that is named nowhere is a bot's own: it may follow, and be followed by, any
+    other that is not final.
 
     Args:
         column: the column of the status.

@@ -37,10 +37,10 @@ class Table(Generic[M]):
         schema: the PostgreSQL schema, for tables outside `search_path`.
         lifecycle: what a row's status allows.
         newest: a column with a time as text: an upsert replaces a row only by one that is
-            later in it.
+            later in it, and then whatever its status.
 
     Raises:
-        TypeError: a field without a `Column`, or a name that is no field.
+        TypeError: a field without a `Column`, a REAL without `from_text`, a name that is no field.
     """
 
     name: str

@@ -43,8 +43,9 @@ class PaperTrade(StorageModel):
 class LiveOrder(StorageModel):
     """A real order: a row of `live_orders`.
 
-    `order_id` is the exchange's, None until it has answered. `status` is `submitted`, `partial`,
-    `filled`, `cancelled`, `rejected`, or a bot's own. Prices are in 0..1, sizes in shares.
+    `order_id` is the exchange's, None until it has answered. `status` is `pending`, `submitted`,
+    `partial`, `filled`, `cancelled`, `rejected`, or a bot's own. Prices are in 0..1, sizes in
+    shares.
     """
 
     id: Integer | None = None

@@ -47,8 +47,12 @@ class PolymarketTrade(StorageModel):
         """Build a trade from one payload of the exchange.
 
         Names in camelCase and snake_case, numbers as number or text, timestamps in seconds,
-        milliseconds or ISO 8601 and unknown fields are accepted. `trade_id` depends on the
-        trade's values alone. `raw_json` keeps a text as it came.
+        milliseconds or ISO 8601 (naive is UTC) and unknown fields are accepted. `raw_json` keeps a
+        text as it came.
+
+        `trade_id` is the first 32 hexadecimal digits of a SHA-256 over transaction hash, wallet,
+        token, side, price, size, timestamp and condition, however they are written. Where there
+        is no transaction hash, it is the payload's `id`, `trade_id` or `tradeId`.
 
         Args:
             payload: the JSON object, as dict or as text (str, or bytes in UTF-8).

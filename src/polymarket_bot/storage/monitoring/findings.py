@@ -21,6 +21,9 @@ _UNITS = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "h"), (2 * 60, 60, "min")
 class HealthLimits:
     """From when on something counts as wrong; all but the last two are in seconds.
 
+    `lag`, `pending` and `unanswered` count for `polymarket-storage status` alone: `Database.health`
+    does not read the rows that they are about.
+
     Attributes:
         lag: how far a watermark may be behind its condition's trades, and how long a trade may wait
             behind it; also how long a late trade may wait.

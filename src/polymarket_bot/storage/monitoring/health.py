@@ -30,9 +30,9 @@ class HealthReport:
         healthy: nothing is wrong.
         problems: what is wrong, each with its remedy.
         server_version: PostgreSQL's version, None where it did not answer.
-        latency_ms: how long the answer took.
-        pool: the pool's figures, None where the database is not open.
-        schema_version: what `Database.schema_version` returns, None where it was not asked.
+        latency_ms: how long the answer took, None without one.
+        pool: the pool's figures, None without an answer.
+        schema_version: what `Database.schema_version` returns, None where it could not be read.
         notes: what may be as it should be, or is hidden from this user.
     """
 

@@ -73,7 +73,7 @@ class TradeApprovalRepository(BaseRepository[TradeApproval]):
         return await self.get_by_id(token_id)
 
     async def get_pending(self) -> list[TradeApproval]:
-        """Return the pending approvals, oldest first."""
+        """Return the pending approvals, oldest `approved_at` first."""
         return await self._list("approved_at, token_id", status="pending")
 
     async def get_valid(self, token_id: str, max_price: Number) -> TradeApproval | None:
@@ -111,7 +111,10 @@ class TradeApprovalRepository(BaseRepository[TradeApproval]):
         return await self._move(_MARK, *self._checked(token_id=token_id), "expired")
 
     async def expire_old(self) -> int:
-        """Set pending approvals whose `expires_at` has passed to `expired`; return how many."""
+        """Set pending approvals whose `expires_at` has passed to `expired`; return how many.
+
+        By the database's clock; one whose `expires_at` is no time is left, and never good.
+        """
         return int(await self._db.atomically(lambda: self._db.fetchval(_EXPIRE_OLD)))
 
 
@@ -129,7 +132,7 @@ class ApprovalAlertRepository(BaseRepository[ApprovalAlert]):
         return await self._create(alert, keep=True)
 
     async def get_pending(self) -> list[ApprovalAlert]:
-        """Return the alerts that are not approved, oldest first."""
+        """Return the alerts whose `approved` is false, not None, oldest `alerted_at` first."""
         return await self._list("alerted_at, token_id", approved=False)
 
     async def approve(self, token_id: str) -> ApprovalAlert | None:
@@ -139,7 +142,14 @@ class ApprovalAlertRepository(BaseRepository[ApprovalAlert]):
     async def delete_old(self, days: float = 7) -> int:
         """Delete the alerts older than `days` by the database's clock, and return how many.
 
-        In batches of their own, unless a transaction block is open.
+        In batches, each a transaction of its own; inside a block, a savepoint of it. What another
+        transaction holds is left, and so is an alert whose `alerted_at` is no time.
+
+        Args:
+            days: a number from 0, fractions too.
+
+        Raises:
+            InvalidInput: `days` is no such number.
         """
         age = days_as_seconds("days", days)
         return await self._delete_where(_OLD_ALERT, age)

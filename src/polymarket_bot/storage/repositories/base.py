@@ -18,12 +18,19 @@ class BaseRepository(KeyedRepository[M]):
     """Reads and writes of one table's rows; base of a bot's own repositories, too.
 
     A row that is not there is None, and no rows are an empty list or 0. A `limit` is how many rows
-    at most, from 0. An argument that does not fit raises `InvalidInput`, which names it; what the
-    server refuses, or a lost connection, a `QueryError`.
+    at most, from 0. Lists are ordered by columns as they are stored: a time as text that an older
+    writer spelled otherwise stands where its text does.
 
     A write of a whole batch is all or none. An id that the database gives (SERIAL) is not taken
     from a model that is created. What the table's `Lifecycle` forbids changes nothing: the
-    stored row is returned, and a batch does not count it.
+    stored row is returned, and a batch does not count it. A Unix time lies in the future where it
+    is more than `future_skew` ahead of the database's clock, on a connection more than 300 s.
+
+    An argument that does not fit raises `InvalidInput`, which names it; what the server refuses,
+    or a lost connection, a `QueryError`; that no connection is free, `PoolTimeout`.
+
+    Args:
+        db: a `Database`, whose transaction blocks the calls take part in, or a connection.
     """
 
     async def create(self, model: M) -> M:
@@ -32,14 +39,15 @@ class BaseRepository(KeyedRepository[M]):
         Raises:
             InvalidInput: `model` is of another table.
             FutureTime: a Unix time of it lies in the future.
-            AlreadyExists: a row of the same key is there.
+            AlreadyExists: a row of the same key, or with its unique columns, is there.
         """
         return await self._create(model, keep=False)
 
     async def create_many(self, models: Iterable[M]) -> int:
         """Store `models`, all or none, and return how many rows were really inserted.
 
-        A row whose key is there already, or earlier in `models`, is left as it was.
+        A row of the same key, or with the same unique columns, that is there already or earlier in
+        `models` is left as it was.
 
         Raises:
             InvalidInput: one of them is of another table.
@@ -56,6 +64,7 @@ class BaseRepository(KeyedRepository[M]):
         Raises:
             InvalidInput: `model` is of another table, or has no id yet.
             FutureTime: a Unix time of it lies in the future.
+            AlreadyExists: another row has its unique columns.
         """
         row = Batch(self.table, tuple(self.table.columns), [self.table.numbered_values_of(model)])
         return await self._replace(statements.update(self.table), row, self.table.key)
@@ -72,6 +81,7 @@ class BaseRepository(KeyedRepository[M]):
         Raises:
             InvalidInput: `model` is of another table, or has an id that is not stored.
             FutureTime: a Unix time of it lies in the future.
+            AlreadyExists: another row has its unique columns.
         """
         if self.table.is_numbered(model):
             (key,) = self.table.key
@@ -87,24 +97,27 @@ class BaseRepository(KeyedRepository[M]):
         raise InvalidInput(self.table.name, model, _NOT_LET_IN)
 
     async def update_many(self, models: Iterable[M]) -> int:
-        """Put `models` in the places of the rows of their keys; return how many there were.
+        """Put `models` in the places of the rows of their keys; return how many were changed.
 
-        Of several with one key, the last counts; where a lifecycle holds, each in turn.
+        Of several with one key the last is written, or the latest by `Table.newest`. Where a
+        lifecycle holds without it, each is written in turn, and each is counted.
 
         Raises:
             InvalidInput: one of them is of another table, or has no id yet.
             FutureTime: a Unix time of one lies in the future.
+            AlreadyExists: another row has the unique columns of one.
         """
         return await bulk.update_rows(self._db, self.table, self.table.each(models))
 
     async def upsert_many(self, models: Iterable[M]) -> int:
         """Store `models` as `upsert` does and return how many rows were written.
 
-        Of several with one key, the last counts; where a lifecycle holds, each in turn.
+        Several with one key are written and counted as by `update_many`.
 
         Raises:
             InvalidInput: one of them is of another table, or has an id that is not stored.
             FutureTime: a Unix time of one lies in the future.
+            AlreadyExists: another row has the unique columns of one.
         """
         return await bulk.upsert_rows(self._db, self.table, self.table.each(models))
 

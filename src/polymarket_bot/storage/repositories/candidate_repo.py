@@ -34,7 +34,10 @@ ORDER BY {_OLDEST} LIMIT $1 FOR UPDATE SKIP LOCKED
 
 
 class CandidateRepository(BaseRepository[PolymarketCandidate]):
-    """Candidates. One that was executed stays so; any other status may follow any other."""
+    """Candidates. One that was executed stays so; any other status may follow any other.
+
+    Newest and oldest are by `created_at`.
+    """
 
     table: ClassVar = CANDIDATES
 
@@ -53,6 +56,11 @@ class CandidateRepository(BaseRepository[PolymarketCandidate]):
 
         Args:
             limit: how many at most; may be fewer, or none, where others hold the rest.
+
+        Raises:
+            InvalidInput: `limit` is no whole number from 0.
+            IdleTransactionTimeout: the block ran no statement for too long; nothing was stored.
+            StorageError: as of `Database.transaction`.
         """
         most = whole_number("limit", limit)
         async with self._db.transaction():
@@ -131,8 +139,8 @@ class CandidateWatermarkRepository(
             created_at: a time, as datetime or in ISO 8601; a naive one is UTC.
 
         Raises:
-            InvalidInput: `created_at` is no time.
-            FutureTime: `created_at` lies in the future by the database's clock.
+            InvalidInput: an argument does not fit; names it.
+            FutureTime: `created_at` is more than `future_skew` ahead of the database's clock.
         """
         return await self._update(threshold, created_at)
 
@@ -142,7 +150,7 @@ class CandidateWatermarkRepository(
         """Put the watermark to `created_at`, also backwards; logged as a warning with the reason.
 
         Raises:
-            InvalidInput: `created_at` is no time, or there is no reason.
-            FutureTime: `created_at` lies in the future by the database's clock.
+            InvalidInput: an argument does not fit, or there is no reason; names it.
+            FutureTime: `created_at` is more than `future_skew` ahead of the database's clock.
         """
         return await self._reset(threshold, created_at, reason)

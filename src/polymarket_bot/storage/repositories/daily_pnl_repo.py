@@ -139,5 +139,5 @@ class DailyPnlRepository(BaseRepository[DailyPnl]):
         return await self._many(_RECENT_DAYS, min(whole_number("days", days), _MOST_DAYS))
 
     async def get_total_realized(self) -> Decimal:
-        """Return the sum of `realized_pnl` over all days."""
+        """Return the sum of `realized_pnl` over all days, in the exchange's currency."""
         return plain_decimal(await self._db.fetchval(_TOTAL_REALIZED, repeatable=True))

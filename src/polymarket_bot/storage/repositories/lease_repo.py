@@ -40,6 +40,12 @@ class LeaseRepository(KeyedRepository[Lease]):
     A lease is for work whose effect a rollback does not take back: whoever holds it does the work,
     and hands its `fencing` number on to what it writes to, which refuses a smaller number than it
     has seen. A holder that stops in the middle loses the lease when it runs out.
+
+    `release` keeps the row, so that `fencing` grows on. `delete` ends a lease, whoever has it, and
+    the next one of its name begins at 1 again: not while anybody looks at the number.
+
+    Raises:
+        SchemaMissing: schema `ops` is missing; `polymarket-storage migrate` makes it.
     """
 
     table: ClassVar = LEASES

@@ -53,7 +53,7 @@ class ResolutionRepository(BaseRepository[PolymarketResolution]):
         return await self.exists(condition_id)
 
     async def get_recent(self, limit: int = 100) -> list[PolymarketResolution]:
-        """Return resolutions, newest first, those without a time last."""
+        """Return resolutions, newest first by `resolved_at` as text, those without one last."""
         return await self._list("resolved_at DESC NULLS LAST, condition_id", limit)
 
 

@@ -64,7 +64,7 @@ ORDER BY submitted_at, id
 
 
 class PaperTradeRepository(BaseRepository[PaperTrade]):
-    """Trades on paper, and decisions against a trade."""
+    """Trades on paper, and decisions against a trade; newest is by `created_at`."""
 
     table: ClassVar = PAPER_TRADES
 
@@ -88,8 +88,8 @@ class LiveOrderRepository(BaseRepository[LiveOrder]):
 
     An order is written down before it is sent; `attach_order_id` adds the exchange's id, and
     `get_unsubmitted` finds those that never had an answer. An order that is filled, cancelled or
-    rejected stays so, one that is partly filled is not set back to submitted, and a fill never
-    shrinks: what would change that changes nothing.
+    rejected stays so, none goes back from partial to submitted to pending, and a fill never
+    shrinks: what would change that changes nothing. Newest and oldest are by `submitted_at`.
     """
 
     table: ClassVar = LIVE_ORDERS
@@ -115,10 +115,13 @@ class LiveOrderRepository(BaseRepository[LiveOrder]):
     ) -> list[LiveOrder]:
         """Return the orders without an exchange's id that are not in a final status, oldest first.
 
+        One whose `submitted_at` is no time is never among them.
+
         Args:
-            older_than: how long ago they were written down at least, by the database's clock, as
-                a timedelta or in seconds; or the latest moment, as a datetime, an ISO 8601 text
-                or in Unix seconds. Inclusive; a naive time is UTC.
+            older_than: how long ago `submitted_at` is at least, by the database's clock, as a
+                timedelta or in seconds; or the latest `submitted_at`, as a datetime, an ISO 8601
+                text or in Unix seconds, which a number from 1,000,000,000 on is. Inclusive; a
+                naive time is UTC.
 
         Raises:
             InvalidInput: `older_than` is neither.
@@ -128,7 +131,7 @@ class LiveOrderRepository(BaseRepository[LiveOrder]):
     async def attach_order_id(self, id: int, order_id: str) -> LiveOrder | None:  # noqa: A002 - the column's name
         """Add the exchange's id to an order and return the row, or None where there is none.
 
-        Doing it again with the same id changes nothing.
+        Doing it again with the same id changes nothing. An order in a final status gets one, too.
 
         Raises:
             InvalidInput: the order has another id already.
@@ -158,8 +161,8 @@ class LiveOrderRepository(BaseRepository[LiveOrder]):
             reason: why.
 
         Returns:
-            The row as it is stored now, unchanged where the order is in a final status or the
-            fill would shrink; None where there is none.
+            The row as it is stored now, unchanged where the order is in a final status, would go
+            back to an earlier stage, or its fill would shrink; None where there is none.
 
         Raises:
             InvalidInput: a value does not fit; names it.

@@ -66,7 +66,7 @@ class PositionRepository(BaseRepository[Position]):
 
     One is closed or resolved once. Value and P&L are those of shares that are held, marked to
     market as is usual in accounting: value is size times price, P&L is value less `entry_cost`;
-    `side` is not looked at.
+    `side` is not looked at. Newest and oldest are by `entry_timestamp`.
     """
 
     table: ClassVar = POSITIONS
@@ -94,7 +94,7 @@ class PositionRepository(BaseRepository[Position]):
             The stored row, or None where no position of this id is open.
 
         Raises:
-            InvalidInput: `current_price` is no price.
+            InvalidInput: a value does not fit; names it.
         """
         values = self._checked(id=position_id, current_price=current_price)
         with in_range("current_price", current_price):
@@ -160,12 +160,15 @@ class PositionRepository(BaseRepository[Position]):
         return None
 
     async def get_total_exposure(self) -> Decimal:
-        """Return the sum of `entry_cost` of the open positions."""
+        """Return the sum of `entry_cost` of the open positions, in the exchange's currency."""
         return plain_decimal(await self._db.fetchval(_EXPOSURE, repeatable=True))
 
 
 class ExitEventRepository(BaseRepository[ExitEvent]):
-    """Attempts to leave a position. One that was executed or has failed stays so."""
+    """Attempts to leave a position. One that was executed or has failed stays so.
+
+    Oldest is by `created_at`.
+    """
 
     table: ClassVar = EXIT_EVENTS
 

@@ -44,12 +44,14 @@ WHERE {only("condition_id", "$1")} AND timestamp IS NOT NULL
 ORDER BY condition_id DESC, timestamp DESC LIMIT 1
 """
 
-
 __all__ = ["TradeRepository", "TradeWatermarkRepository"]
 
 
 class TradeRepository(BaseRepository[PolymarketTrade]):
-    """Trades as the exchange reported them."""
+    """Trades as the exchange reported them.
+
+    All that store trades raise `TransactionError` and `LockTimeout` where `ingest` does.
+    """
 
     table: ClassVar = TRADES
 
@@ -100,15 +102,14 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         *,
         now: float | datetime | None = None,
     ) -> list[PolymarketTrade]:
-        """Return the condition's fresh trades, newest first.
+        """Return the condition's fresh trades, newest first; none is later than the clock.
 
         Args:
             condition_id: the condition.
-            max_age_seconds: how old a trade may be, inclusive; positive.
+            max_age_seconds: how old a trade may be, inclusive; positive. Fractions are dropped,
+                also of the clock.
             now: for backtests, the clock to measure by, in Unix seconds or as a datetime
                 (naive is UTC). The database's clock otherwise, since workers' clocks differ.
-
-        Trades later than the clock are not fresh. Times count in whole seconds.
         """
         return await self._many(
             _RECENT,
@@ -151,8 +152,8 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
 
         Args:
             token_id: the token.
-            start: only trades from this time on, in Unix seconds.
-            end: only trades before this time, in Unix seconds.
+            start: only trades from this time on, in Unix seconds; none without a time.
+            end: only trades before this time, in Unix seconds; none without a time.
             limit: how many at most.
         """
         values = (*self._checked(token_id=token_id), *self._range(start, end))
@@ -180,8 +181,8 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         Args:
             condition_id: only trades of this condition.
             token_id: only trades of this token.
-            start: only trades from this time on, in Unix seconds.
-            end: only trades before this time, in Unix seconds.
+            start: only trades from this time on, in Unix seconds; none without a time.
+            end: only trades before this time, in Unix seconds; none without a time.
             batch_size: how many rows are read at a time, from 1.
 
         Raises:
@@ -217,18 +218,21 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
         """Store the trades among what an exchange sent, in batches, and count what became of it.
 
         The same trades ingested again, in any order and by any number of workers, give the same
-        rows. One bad record does not cost the good ones. Each batch is a transaction of its own:
-        what an error or a cancellation leaves behind is whole batches, and repeating is safe.
+        rows. One bad record does not cost the good ones. Each batch is a transaction of its own;
+        inside a block, a savepoint of it. What an error or a cancellation leaves behind is whole
+        batches, and repeating is safe.
 
         Args:
             trades: models, payload dicts or JSON texts; any iterable, also an async one.
             not_before: skip trades earlier than this, in Unix seconds, so that an overlap with
                 rows that another layer stored under its own ids is not stored twice.
-            on_refusal: called with each refused record.
+            on_refusal: called with each refused record; what it raises ends the ingest.
             batch_size: how many records are taken at a time, from 1.
 
         Raises:
             InvalidInput: an argument does not fit; a record is never refused so.
+            TransactionError: inside a block that is not READ COMMITTED, if schema `ops` is there.
+            LockTimeout: processing has held the condition of a trade for too long.
         """
         not_before = self.table.check("timestamp", not_before, optional=True)
         size = positive_number("batch_size", batch_size)
@@ -263,12 +267,15 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
             handler: an async function of a list of trades, ordered by (timestamp, trade_id); not
                 called without any. It is called anew where its transaction was rolled back.
             on_late: the same for late trades; `handler` where it is not given.
-            limit: how many new and how many late trades at most, from 1. A second is never
-                split: those of the last one are all there.
+            limit: how many new trades, from 1; more where the last one's second has more, since
+                none is split. Of late ones, how many at most.
             settle_seconds: a trade waits until it is this old, since others of its second may
                 still arrive in time.
             now: for backtests, the clock to measure by, in Unix seconds or as a datetime (naive
                 is UTC). The database's clock otherwise.
+
+        Returns:
+            What was handed over; `busy` where another worker has the condition, and none was.
 
         Raises:
             InvalidInput: an argument does not fit; names it.
@@ -276,7 +283,7 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
                 a block that is not READ COMMITTED.
             IdleTransactionTimeout: the handler has let the transaction idle for too long.
             LockTimeout: an ingest of the condition did not end in time.
-            QueryError: schema `ops` is missing; `polymarket-storage migrate` makes it.
+            SchemaMissing: schema `ops` is missing; `polymarket-storage migrate` makes it.
         """
         work = Work(
             self.table.check("condition_id", condition_id),

@@ -23,21 +23,21 @@ class TradeWatermarkRepository(WatermarkRepository[TradeWatermark, str, int]):
         return await self._get_mark(condition_id) or 0
 
     async def update(self, condition_id: str, timestamp: int) -> TradeWatermark:
-        """Move the watermark up to `timestamp`, never backwards, and return the stored row.
+        """Move the watermark up to `timestamp` (Unix seconds), never backwards; return the row.
 
         Raises:
-            InvalidInput: `timestamp` is no time in Unix seconds.
-            FutureTime: `timestamp` lies in the future by the database's clock.
+            InvalidInput: an argument does not fit; names it.
+            FutureTime: `timestamp` is more than `future_skew` ahead of the database's clock.
         """
         return await self._update(condition_id, timestamp)
 
     async def reset(self, condition_id: str, timestamp: int, reason: str) -> TradeWatermark:
-        """Put the watermark to `timestamp`, also backwards; logged as a warning with the reason.
+        """Put the watermark to `timestamp` (Unix seconds), also backwards; the reason is logged.
 
         Trades after it are handed over again.
 
         Raises:
-            InvalidInput: `timestamp` is no time in Unix seconds, or there is no reason.
-            FutureTime: `timestamp` lies in the future by the database's clock.
+            InvalidInput: an argument does not fit, or there is no reason; names it.
+            FutureTime: `timestamp` is more than `future_skew` ahead of the database's clock.
         """
         return await self._reset(condition_id, timestamp, reason)

@@ -64,8 +64,10 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
     """First triggers. A threshold is compared as the REAL that it is stored as.
 
     A threshold may be given as float, `Decimal` or text. `claim` and `create` let one trigger in
-    for each token and threshold, and one for each condition and threshold; the batches and
-    `upsert`, which carry data over, hold to the first key alone.
+    for each token and threshold, and one for each condition and threshold; `update`, `upsert` and
+    the batches, which carry data over, hold to the first key alone. Batches go one at a time: one
+    that waits for longer than `lock_timeout` raises `LockTimeout`. Newest is by
+    `trigger_timestamp`.
     """
 
     table: ClassVar = FIRST_TRIGGERS
@@ -96,9 +98,10 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
         )
 
     async def release(self, token_id: str, threshold: Threshold) -> bool:
-        """Take a claim back, for instance where the order failed; tell whether there was one.
+        """Take a claim back, whoever's, as where the order failed; tell whether there was one.
 
         Raises:
+            InvalidInput: an argument does not fit; names it.
             TransactionError: inside a block that is not READ COMMITTED.
             LockTimeout: another one has held one of its keys for too long.
         """
@@ -148,15 +151,15 @@ class TriggerRepository(BaseRepository[PolymarketFirstTrigger]):
         return await self._db.atomically(enter, isolation="read_committed")
 
     async def create_many(self, models: Iterable[PolymarketFirstTrigger]) -> int:
-        """Store triggers, all or none; see `BaseRepository.create_many`. One batch at a time."""
+        """Store triggers, all or none; see `BaseRepository.create_many`."""
         return await self._alone(super().create_many, models)
 
     async def update_many(self, models: Iterable[PolymarketFirstTrigger]) -> int:
-        """Replace triggers, all or none; see `BaseRepository.update_many`. One batch at a time."""
+        """Replace triggers, all or none; see `BaseRepository.update_many`."""
         return await self._alone(super().update_many, models)
 
     async def upsert_many(self, models: Iterable[PolymarketFirstTrigger]) -> int:
-        """Store or replace triggers; see `BaseRepository.upsert_many`. One batch at a time."""
+        """Store or replace triggers; see `BaseRepository.upsert_many`."""
         return await self._alone(super().upsert_many, models)
 
     async def _alone(
@@ -279,19 +282,19 @@ class TriggerWatermarkRepository(WatermarkRepository[TriggerWatermark, Threshold
         return await self._get_mark(threshold) or 0
 
     async def update(self, threshold: Threshold, timestamp: int) -> TriggerWatermark:
-        """Move the watermark up to `timestamp`, never backwards, and return the stored row.
+        """Move the watermark up to `timestamp` (Unix seconds), never backwards; return the row.
 
         Raises:
-            InvalidInput: `timestamp` is no time in Unix seconds.
-            FutureTime: `timestamp` lies in the future by the database's clock.
+            InvalidInput: an argument does not fit; names it.
+            FutureTime: `timestamp` is more than `future_skew` ahead of the database's clock.
         """
         return await self._update(threshold, timestamp)
 
     async def reset(self, threshold: Threshold, timestamp: int, reason: str) -> TriggerWatermark:
-        """Put the watermark to `timestamp`, also backwards; logged as a warning with the reason.
+        """Put the watermark to `timestamp` (Unix seconds), also backwards; the reason is logged.
 
         Raises:
-            InvalidInput: `timestamp` is no time in Unix seconds, or there is no reason.
-            FutureTime: `timestamp` lies in the future by the database's clock.
+            InvalidInput: an argument does not fit, or there is no reason; names it.
+            FutureTime: `timestamp` is more than `future_skew` ahead of the database's clock.
         """
         return await self._reset(threshold, timestamp, reason)

@@ -75,11 +75,14 @@ class TradeWatchlistRepository(BaseRepository[TradeWatchlistItem]):
         Args:
             token_id: the token.
             score: the score; `initial_score` is left as it was.
-            time_to_end_hours: until the market ends.
+            time_to_end_hours: until the market ends, in hours; None replaces what was there.
             record_history: add the score to `score_history` in the same transaction.
 
         Returns:
             The stored row, or None where the token is not on the list: then nothing is recorded.
+
+        Raises:
+            InvalidInput: a value does not fit; names it.
         """
         values = [
             *self._checked(token_id=token_id, current_score=score),
@@ -135,7 +138,7 @@ class MarketScoresCacheRepository(BaseRepository[MarketScoresCache]):
         is_politics: bool | None = None,
         is_sports: bool | None = None,
     ) -> list[MarketScoresCache]:
-        """Return the markets whose flags are as given, best score first.
+        """Return the markets whose flags are as given, best score first, those without one last.
 
         A flag that is None is not looked at; a market where nobody has looked at a flag matches
         neither True nor False.
@@ -151,12 +154,12 @@ class MarketScoresCacheRepository(BaseRepository[MarketScoresCache]):
 
 
 class ScoreHistoryRepository(BaseRepository[ScoreHistory]):
-    """Every score that a token was given."""
+    """Every score that a token was given; newest is by `scored_at`."""
 
     table: ClassVar = SCORE_HISTORY
 
     async def get_by_token(self, token_id: str, limit: int = 100) -> list[ScoreHistory]:
-        """Return the token's scores, newest first."""
+        """Return the token's scores, newest first, those without a time last."""
         return await self._list("scored_at DESC NULLS LAST, id DESC", limit, token_id=token_id)
 
     async def get_recent(self, since_timestamp: int) -> list[ScoreHistory]:
@@ -166,6 +169,13 @@ class ScoreHistoryRepository(BaseRepository[ScoreHistory]):
     async def cleanup_old(self, days: float = 30) -> int:
         """Delete the scores older than `days` by the database's clock, and return how many.
 
-        In batches of their own, unless a transaction block is open.
+        In batches, each a transaction of its own; inside a block, a savepoint of it. What another
+        transaction holds is left, and so is a score without a time.
+
+        Args:
+            days: a number from 0, fractions too.
+
+        Raises:
+            InvalidInput: `days` is no such number.
         """
         return await self._delete_where(_OLD_SCORE, days_as_seconds("days", days))

@@ -94,14 +94,15 @@ class WatermarkRepository(KeyedRepository[M], Generic[M, K, V]):
         """Move watermarks up, never backwards, all or none, in few round trips.
 
         Args:
-            marks: for each key, where its watermark is to be at least.
+            marks: for each key, where its watermark is to be at least: in Unix seconds; for
+                candidates a datetime or an ISO 8601 text, in UTC where it has no offset.
 
         Returns:
-            How many moved.
+            How many moved, new ones included.
 
         Raises:
-            InvalidInput: a key or a time does not fit.
-            FutureTime: a time lies in the future by the database's clock.
+            InvalidInput: a key or a time does not fit, or `marks` is no mapping.
+            FutureTime: a time is more than `future_skew` ahead of the database's clock.
         """
         rows = self._rows(marks)
 
