@@ -18,6 +18,7 @@ from polymarket_bot.storage.connections.blocks import (
     savepoint_block,
     transaction_block,
 )
+from polymarket_bot.storage.connections.transactions import beneath
 from polymarket_bot.storage.errors import Outcome
 
 T = TypeVar("T")
@@ -79,6 +80,11 @@ class Executor(ABC):
 
     def told(self, xid: str) -> None:  # noqa: B027 - a connection's own block asks for it
         """Take note of the transaction's id, which a statement has returned."""
+
+    @property
+    @abstractmethod
+    def session(self) -> Connection | None:
+        """The connection of the block that this task's calls are part of, None outside of one."""
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
@@ -163,6 +169,11 @@ class ConnectionExecutor(Executor):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def session(self) -> Connection:
+        """The connection itself, however it was lent."""
+        return beneath(self._connection)
 
     async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
         with driver_errors_on(self._connection):
