@@ -1,4 +1,4 @@
-"""What an upsert stores anew is late, whatever others do while it waits; what it replaces is not."""
+"""What an upsert inserts is late, what it replaces is not, whatever others do while it waits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,9 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
 )
-from tests.commands import eventually
+from tests.commands import BLOCKED, eventually
 from tests.handing_over import NOW, anything, at
 from tests.makers import CONDITION, trade
-
-BLOCKED = """
-SELECT count(*) > 0 FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock'
-"""
 
 (LATE,) = at(-1, "late")
 WAYS = pytest.mark.parametrize("way", ["upsert", "upsert_many"])
