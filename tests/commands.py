@@ -14,6 +14,12 @@ from polymarket_bot.storage import Database
 
 COMMAND = [sys.executable, "-m", "polymarket_bot.storage.cli"]
 
+BLOCKED = """
+SELECT count(*) > 0 FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+"""Whether some session waits for a lock of another."""
+
 
 class Outcome(NamedTuple):
     """What a finished command left."""

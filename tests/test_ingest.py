@@ -19,6 +19,7 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
 )
+from tests.commands import BLOCKED, eventually
 from tests.makers import CONDITION, payload, trade
 
 NOW = 1_760_000_000
@@ -165,6 +166,35 @@ async def test_an_ingest_that_is_cancelled_leaves_whole_batches(db: Database) ->
     stored = await TradeRepository(db).count()
     assert stored in (330, 340)
     assert db.stats().holders == ()
+
+
+@pytest.mark.parametrize("body", ["raises", "waits", "ends"])
+async def test_an_ingest_that_is_cancelled_again_and_again_leaves_no_batch_behind(
+    db: Database, body: str
+) -> None:
+    sent = asyncio.Event()
+
+    async def feed() -> AsyncIterator[dict[str, Any]]:
+        for item in payloads(10):
+            yield item
+        await eventually(db, BLOCKED)
+        sent.set()
+        if body == "raises":
+            raise ZeroDivisionError
+        if body == "waits":
+            await asyncio.Event().wait()
+
+    async with db.separate_transaction() as other:
+        await other.execute("LOCK TABLE polymarket_trades IN SHARE MODE")
+        ingesting = asyncio.create_task(TradeRepository(db).ingest(feed(), batch_size=10))
+        await sent.wait()
+        while not ingesting.done():
+            ingesting.cancel()
+            await asyncio.sleep(0)
+        assert len(db.stats().holders) == 1
+    with pytest.raises(asyncio.CancelledError):
+        await ingesting
+    assert await TradeRepository(db).count() == 0
 
 
 async def test_a_source_that_reads_the_same_connection_is_accepted(db: Database) -> None:

@@ -88,17 +88,6 @@ async def test_a_server_whose_default_is_another_isolation_is_no_obstacle(db: Da
         assert await TriggerRepository(other).claim(trigger())
 
 
-async def test_a_handler_does_not_process_its_own_condition(trades: TradeRepository) -> None:
-    await trades.create_many(at(0, "a"))
-
-    async def again(_: list[PolymarketTrade]) -> None:
-        await trades.process_new(CONDITION, nothing)
-
-    with pytest.raises(TransactionError, match="let it return"):
-        await trades.process_new(CONDITION, again)
-    assert await anything(trades) == [["a"]]
-
-
 @pytest.fixture
 async def hasty(db_url: str) -> AsyncIterator[TradeRepository]:
     config = DatabaseConfig(url=db_url, idle_in_transaction_timeout=0.3)

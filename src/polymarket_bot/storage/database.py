@@ -390,6 +390,12 @@ class Database(Executor):
             _log.warning("health check failed: %s", type(error).__name__)
             return False
 
+    @property
+    def session(self) -> Connection | None:
+        """The connection of the block that this task's calls are part of, None outside of one."""
+        scope = current_scope(self)
+        return None if scope is None else scope.connection
+
     def told(self, xid: str) -> None:
         """Take note of the transaction's id, which a statement has returned."""
         if scope := current_scope(self):

@@ -18,6 +18,7 @@ from polymarket_bot.storage.connections.blocks import (
     transaction_block,
 )
 from polymarket_bot.storage.connections.savepoints import savepoint_block
+from polymarket_bot.storage.connections.transactions import beneath
 from polymarket_bot.storage.errors import InvalidInput, Outcome
 
 T = TypeVar("T")
@@ -94,6 +95,11 @@ class Executor(ABC):
 
     def told(self, xid: str) -> None:  # noqa: B027 - a connection's own block asks for it
         """Take note of the transaction's id, which a statement has returned."""
+
+    @property
+    @abstractmethod
+    def session(self) -> Connection | None:
+        """The connection of the block that this task's calls are part of, None outside of one."""
 
     @abstractmethod
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
@@ -178,6 +184,11 @@ class ConnectionExecutor(Executor):
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def session(self) -> Connection:
+        """The connection itself, however it was lent."""
+        return beneath(self._connection)
 
     async def _run(self, statement: Statement) -> Any:  # noqa: ANN401 - as the verb
         with driver_errors_on(self._connection):

@@ -200,6 +200,11 @@ def as_connection(lent: Lent) -> Connection:
     return cast("Connection", lent)
 
 
+def beneath(connection: Connection) -> Connection:
+    """Return the connection that one in the user's hands stands for."""
+    return connection._connection if isinstance(connection, Lent) else connection  # noqa: SLF001
+
+
 def named(lost: ConnectionLost, idle: float, limit: float) -> ConnectionLost:
     """Name the limit by which the server ended an idle transaction: it tells nobody itself."""
     if idle >= limit and lost.outcome is Outcome.ROLLED_BACK:

@@ -54,13 +54,14 @@ SELECT count(*) AS stored, count(*) FILTER (WHERE late) AS late, {NOW} AS clock,
        CASE WHEN count(*) > 0 THEN pg_current_xact_id()::text END AS xid
 FROM stored
 """
-_SAME = "USING (condition_id, trade_id)"
-_GIVEN = "unnest($1::text[], $2::text[]) AS given (condition_id, trade_id)"
-_KNOWN = f"SELECT condition_id, trade_id FROM {_GIVEN} JOIN polymarket_trades {_SAME}"
+# ON CONFLICT DO UPDATE locks the row that it replaces, and the new version keeps the lock in xmax;
+# a row that it inserts has none. Whoever asked before the write would not know what another one
+# stores or deletes while the write waits.
 _RECORD_NEW = f"""
-{RECORD} SELECT condition_id, trade_id, statement_timestamp()
-FROM {_GIVEN} JOIN polymarket_trades {_SAME} JOIN trade_watermarks USING (condition_id)
-WHERE timestamp <= last_timestamp ORDER BY condition_id, trade_id {ANEW}
+{RECORD} SELECT DISTINCT condition_id, trade_id, statement_timestamp()
+FROM unnest($1::text[], $2::text[]) AS given (condition_id, trade_id)
+JOIN polymarket_trades AS stored USING (condition_id, trade_id)
+WHERE stored.xmax = 0 AND {_IS_LATE} ORDER BY condition_id, trade_id {ANEW}
 """
 
 
@@ -115,19 +116,16 @@ def _store(records: bool, source: str) -> str:
 async def storing(
     db: Executor, trades: Iterable[PolymarketTrade], write: Callable[[], Awaitable[T]]
 ) -> T:
-    """Await `write()`, which stores or replaces `trades`, and record the late new ones.
+    """Await `write()`, which upserts `trades`, and record the late new ones.
 
     Raises as `store`, and what `write` raises.
     """
     batch = Batch(TRADES, TRADES.written, [TRADES.values_of(trade) for trade in trades])
-    ids = set(zip(_column(batch, "condition_id"), _column(batch, "trade_id"), strict=True))
 
     async def store() -> T:
         locks.hold_to_isolation(await db.fetch(f"SELECT {locks.ISOLATION}"), _REFUSED)
-        with batch.blaming():
-            known = await db.fetch(_KNOWN, *_columns(ids))
         written = await write()
-        await db.execute(_RECORD_NEW, *_columns(ids - {tuple(record) for record in known}))
+        await db.execute(_RECORD_NEW, _column(batch, "condition_id"), _column(batch, "trade_id"))
         return written
 
     if not await _recording(db):
@@ -145,11 +143,6 @@ async def _recording(db: Executor) -> bool:
     if not db.learned.get(_IS_RECORDING):
         db.learned[_IS_RECORDING] = bool(await db.fetchval(_IS_RECORDING, repeatable=True))
     return db.learned[_IS_RECORDING]
-
-
-def _columns(ids: Iterable[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:
-    pairs = list(ids)
-    return [condition for condition, _ in pairs], [trade_id for _, trade_id in pairs]
 
 
 def _column(batch: Batch, name: str) -> list[Any]:

@@ -20,8 +20,8 @@ _SLICE = 100  # records are sorted in one go: the loop has other tasks, too
 class Intake:
     """Takes batches in an `async with`, at whose end all of them are stored.
 
-    When its body raises, what was being stored is stored to its end; when it is cancelled, that
-    is cancelled, too.
+    When its body raises, what was being stored is stored to its end; when it is cancelled, then
+    or before, that is cancelled, too. Nothing is left running behind.
     """
 
     def __init__(self, db: Executor, tally: Tally) -> None:
@@ -43,11 +43,7 @@ class Intake:
         if error is None:
             await self._stored()
         elif self._storing is not None:
-            if isinstance(error, asyncio.CancelledError):
-                self._storing.cancel()
-            await asyncio.wait([self._storing])
-            if not self._storing.cancelled() and (failure := self._storing.exception()):
-                error.add_note(f"the batch before was not stored, either: {failure}")
+            await _ended(self._storing, error)
 
     async def take(self, batch: list[TradeLike]) -> None:
         """Sort a batch, and begin to store it once the one before is stored."""
@@ -72,6 +68,25 @@ class Intake:
         stored, late = await arrivals.store(self._db, trades)
         self._tally.inserted += stored
         self._tally.late += late
+
+
+async def _ended(storing: asyncio.Task[None], error: BaseException) -> None:
+    """Wait for the end of a batch whose body raised, however often that is cancelled.
+
+    It is cancelled once: a second time would break off how it ends.
+    """
+    raised = error
+    while not storing.done():
+        if isinstance(raised, asyncio.CancelledError) and not storing.cancelling():
+            storing.cancel()
+        try:
+            await asyncio.wait([storing])
+        except asyncio.CancelledError as cancelled:
+            raised = cancelled
+    if not storing.cancelled() and (failure := storing.exception()):
+        error.add_note(f"the batch before was not stored, either: {failure}")
+    if raised is not error:
+        raise raised
 
 
 def _latest(trades: Iterable[tuple[int, TradeLike, PolymarketTrade]]) -> int:

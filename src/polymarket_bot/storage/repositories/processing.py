@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -67,9 +66,8 @@ UPDATE {relation(LATE_TRADES)} SET handled_at = statement_timestamp()
 WHERE condition_id = $1 AND handled_at IS NULL AND trade_id = ANY ($2::text[])
 """
 
-_handling: ContextVar[frozenset[tuple[Executor, str]]] = ContextVar(
-    "polymarket_bot.storage conditions in work", default=frozenset()
-)
+_handling: set[tuple[object, str]] = set()
+"""The conditions in work, each with the connection that has its lock."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +112,20 @@ async def process(db: Executor, work: Work) -> ProcessReport:
     """Hand over what is late and what is new; commit the handlers' writes with the watermark.
 
     Raises:
-        TransactionError: called by the condition's own handler, or inside a block that is not
-            READ COMMITTED.
+        TransactionError: called by the condition's own handler in its transaction, or inside a
+            block that is not READ COMMITTED.
         LockTimeout: ingest has held the condition's gate for too long.
         InvalidInput: a handler is no async function.
     """
-    with _in_work(db, work.condition_id):
-        row = await db.fetchrow(_LOOK, work.condition_id, work.now, work.settle, repeatable=True)
-        if row is not None and not row["waiting"] and locks.sees_all(row):
-            return ProcessReport(watermark=row["mark"])
-        return await db.atomically(lambda: _turn(db, work), isolation="read_committed")
+    row = await db.fetchrow(_LOOK, work.condition_id, work.now, work.settle, repeatable=True)
+    if row is not None and not row["waiting"] and locks.sees_all(row):
+        return ProcessReport(watermark=row["mark"])
+
+    async def turn() -> ProcessReport:
+        with _in_work(db, work.condition_id):
+            return await _turn(db, work)
+
+    return await db.atomically(turn, isolation="read_committed")
 
 
 async def _turn(db: Executor, work: Work) -> ProcessReport:
@@ -163,18 +165,21 @@ async def _hand_over(handler: Handler, trades: list[PolymarketTrade]) -> None:
 
 @contextmanager
 def _in_work(db: Executor, condition_id: str) -> Iterator[None]:
-    """Refuse a call of a condition's own handler: it would be handed the same trades again."""
-    outer, mine = _handling.get(), (db, condition_id)
-    if mine in outer:
+    """Refuse a call of a condition's own handler: it would be handed the same trades again.
+
+    The lock keeps out others only: its own session gets it again.
+    """
+    mine = (db.session, condition_id)
+    if mine in _handling:
         raise TransactionError(
             f"the handler of condition {condition_id!r} processes its own condition",
             remedy="let it return; what is new then comes with the next call",
         )
-    _handling.set(outer | {mine})
+    _handling.add(mine)
     try:
         yield
     finally:
-        _handling.set(outer)
+        _handling.discard(mine)
 
 
 def _worker(condition_id: str) -> int:

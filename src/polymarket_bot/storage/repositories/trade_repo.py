@@ -279,8 +279,8 @@ class TradeRepository(BaseRepository[PolymarketTrade]):
 
         Raises:
             InvalidInput: an argument does not fit; names it.
-            TransactionError: the handler calls it for its own condition, or it is called inside
-                a block that is not READ COMMITTED.
+            TransactionError: the handler calls it for its own condition in its transaction, or
+                it is called inside a block that is not READ COMMITTED.
             IdleTransactionTimeout: the handler has let the transaction idle for too long.
             LockTimeout: an ingest of the condition did not end in time.
             SchemaMissing: schema `ops` is missing; `polymarket-storage migrate` makes it.
