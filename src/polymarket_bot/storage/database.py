@@ -264,6 +264,7 @@ class Database(Executor):
 
         Raises:
             AlreadyHeld: another task or process holds it.
+            ServerUnavailable: its connection could not be opened.
             HoldLost: the connection broke while the block ran.
             ConfigurationError: there is a transaction pooler, and no `direct_url` past it.
         """
@@ -290,7 +291,7 @@ class Database(Executor):
     def on_query(self, callback: Callable[[QueryEvent], None]) -> Callable[[], None]:
         """Call `callback` after each statement run through this object; returns how to stop it.
 
-        What it raises is logged; the statement is not affected.
+        What it raises is logged; the statement is not affected. Stopping it again is harmless.
         """
         return self._observers.add(callback)
 
