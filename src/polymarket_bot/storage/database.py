@@ -28,6 +28,7 @@ from polymarket_bot.storage.connections.transactions import (
     no_scope,
     refuse_inside,
 )
+from polymarket_bot.storage.connections.turns import Turns
 from polymarket_bot.storage.connections.units import (
     RETRIES,
     open_block,
@@ -54,7 +55,7 @@ class Database(Executor):
     Nothing connects in the constructor. `async with Database(config) as db` opens and closes
     it. Before `initialize()` and after `close()` every call that needs the server raises
     `NotInitialized`; `health()` and `health_check()` tell it instead. It belongs to the event loop
-    and the process that opened it.
+    and the process that opened it; when that loop is closed, it may be opened in another.
 
     Args:
         config: how to reach the server, and the limits to keep there.
@@ -66,7 +67,8 @@ class Database(Executor):
         self._leases: LeasePool | None = None
         self._runner: Runner | None = None
         self._observers = Observers(config.slow_query_seconds)
-        self._changing = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changing = Turns()
 
     async def initialize(self) -> None:
         """Open the pool, waiting up to `connect_timeout` for a server that starts; repeatable.
@@ -80,8 +82,9 @@ class Database(Executor):
             SchemaDrift: `verify_schema` is set, and the schema is not as it should be; and, with
                 `migrate_on_start`, what `migrate` raises.
         """
-        async with self._changing:
-            if self._leases is None:
+        async with self._changing.lock():
+            if not self.is_open:
+                self._leases = self._runner = None  # of a loop that is closed
                 leases = LeasePool(self.config)
                 try:
                     await leases.open()
@@ -89,6 +92,7 @@ class Database(Executor):
                 except BaseException:
                     await leases.close(0)
                     raise
+                self._loop = asyncio.get_running_loop()
                 self._leases = leases
                 self._runner = Runner(self.config, leases, self._observers)
 
@@ -105,17 +109,19 @@ class Database(Executor):
     async def close(self, timeout: float = 10.0) -> None:
         """Wait until the connections in use come back, at most `timeout` seconds; repeatable.
 
-        What is left then is closed in its users' hands, and logged by its holder's name.
+        What is left then is closed in its users' hands, and logged by its holder's name. Where its
+        event loop is closed, its connections end when Python collects them.
         """
-        async with self._changing:
-            leases, self._leases, self._runner = self._leases, None, None
-            if leases is not None:
+        async with self._changing.lock():
+            was_open, leases = self.is_open, self._leases
+            self._leases = self._runner = None
+            if was_open and leases is not None:
                 await leases.close(timeout)
 
     @property
     def is_open(self) -> bool:
-        """Whether it is initialized, and not closed."""
-        return self._leases is not None
+        """Whether it is initialized, and neither it nor its event loop is closed."""
+        return self._leases is not None and self._loop is not None and not self._loop.is_closed()
 
     async def __aenter__(self) -> Self:
         await self.initialize()
