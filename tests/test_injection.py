@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from polymarket_bot.storage import (
     DatabaseConfig,
     NotInitialized,
     PolymarketTrade,
+    SchemaDrift,
     ServerUnavailable,
     TradeRepository,
     TransactionError,
@@ -20,8 +24,35 @@ from polymarket_bot.storage import (
     get_transaction,
     init_db,
 )
+from tests.programs import in_thread
 
 TRADE = PolymarketTrade(condition_id="c", trade_id="t")
+
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+LEFT_OPEN = """
+import asyncio
+from polymarket_bot.storage import *
+
+async def leave_open():
+    return await asyncio.gather(init_db(CONFIG), init_db(CONFIG))
+
+async def go_on(settings):
+    try:
+        print(await get_db())
+    except NotInitialized:
+        print("none")
+    db = await init_db(CONFIG.model_copy(update=settings))
+    print(await db.fetchval("SELECT 5"), await get_db() is db)
+    await asyncio.gather(init_db(db.config), init_db(db.config))
+    return db
+
+CONFIG = DatabaseConfig(min_connections=1)
+old, _ = asyncio.run(leave_open())
+assert asyncio.run(go_on({})) is old
+assert asyncio.run(go_on({"max_connections": 3})) is not old
+asyncio.run(old.close())
+asyncio.run(go_on({}))
+"""
 
 in_transaction = contextlib.asynccontextmanager(get_transaction)
 
@@ -65,6 +96,42 @@ async def test_it_can_be_migrated_when_it_is_opened(config: DatabaseConfig, empt
     assert await (await init_db(empty)).schema_version() == 0
     db = await init_db(empty, migrate=True)
     assert await TradeRepository(db).count() == 0
+
+
+async def test_of_two_that_are_opened_at_once_with_other_settings_one_is(
+    config: DatabaseConfig, db: Database
+) -> None:
+    names = [f"{db.config.url[-8:]} {number}" for number in range(2)]
+    asked = [init_db(config.model_copy(update={"application_name": name})) for name in names]
+    opened, refused = await asyncio.gather(*asked, return_exceptions=True)
+    assert opened is await get_db()
+    assert isinstance(refused, ConfigurationError)
+    assert [await db.fetchval(SESSIONS, name) for name in names] == [1, 0]
+
+
+async def test_one_that_cannot_be_migrated_is_not_there(
+    config: DatabaseConfig, db: Database
+) -> None:
+    name = db.config.url[-8:]
+    named = config.model_copy(update={"application_name": name})
+    await db.execute("ALTER TABLE polymarket_trades ALTER price TYPE text")
+    with pytest.raises(SchemaDrift):
+        await init_db(named, migrate=True)
+    with pytest.raises(NotInitialized):
+        await get_db()
+    async with asyncio.timeout(60):
+        while await db.fetchval(SESSIONS, name):  # noqa: ASYNC110 - seen only by looking
+            await asyncio.sleep(0.02)
+    opened = await init_db(named)
+    with pytest.raises(SchemaDrift):
+        await init_db(named, migrate=True)
+    assert await get_db() is opened, "others use it"
+
+
+async def test_one_whose_event_loop_is_closed_is_not_there(db_url: str, tmp_path: Path) -> None:
+    python = [sys.executable, "-c", LEFT_OPEN]
+    done = await in_thread(python, tmp_path, DATABASE_URL=db_url)
+    assert (done.returncode, done.stdout) == (0, "none\n5 True\n" * 3), done.stderr
 
 
 async def test_one_that_cannot_be_opened_is_not_there(config: DatabaseConfig) -> None:

@@ -201,6 +201,18 @@ async def test_observers_are_told_of_each_statement(db: Database) -> None:
     assert all(event.duration > 0 for event in events)
 
 
+async def test_an_observer_is_stopped_once_for_each_time_it_was_added(db: Database) -> None:
+    events: list[QueryEvent] = []
+    stop, stop_other = db.on_query(events.append), db.on_query(events.append)
+    stop()
+    stop()
+    await db.fetchval("SELECT 1")
+    assert len(events) == 1
+    stop_other()
+    await db.fetchval("SELECT 1")
+    assert len(events) == 1
+
+
 async def test_slow_statements_are_logged(db_url: str, caplog: pytest.LogCaptureFixture) -> None:
     config = DatabaseConfig(url=db_url, slow_query_seconds=0.05)
     async with Database(config) as db:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import sys
+from pathlib import Path
 
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, NotInitialized, WrongLoop
+from tests.programs import in_thread
 
 
 def use_in_another_loop(db: Database) -> str:
@@ -44,6 +47,46 @@ async def test_a_forked_process_is_refused_with_words(db: Database) -> None:
     child.join()
     assert "after a fork" in text
     assert await db.fetchval("SELECT 1") == 1
+
+
+LEFT_OPEN = r"""
+import asyncio, gc
+from polymarket_bot.storage import Database, DatabaseConfig
+
+async def leave_open(db):
+    await asyncio.gather(db.initialize(), db.initialize())
+    print(db.is_open)
+
+async def go_on(db):
+    print(db.is_open)
+    await db.close()
+    await asyncio.gather(db.initialize(), db.initialize())
+    print(await db.fetchval("SELECT 5"))
+
+async def close(db):
+    await db.close()
+    gc.collect()
+    async with Database(db.config.model_copy(update={"application_name": "other"})) as other:
+        async with asyncio.timeout(60):
+            while await other.fetchval(LEFT):
+                await asyncio.sleep(0.01)
+
+LEFT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND" \
+    " application_name = 'left open'"
+db = Database(DatabaseConfig(application_name="left open"))
+asyncio.run(leave_open(db))
+asyncio.run(go_on(db))
+asyncio.run(go_on(db))
+asyncio.run(close(db))
+"""
+
+
+async def test_one_that_its_event_loop_left_open_counts_as_closed(
+    db_url: str, tmp_path: Path
+) -> None:
+    python = [sys.executable, "-c", LEFT_OPEN]
+    done = await in_thread(python, tmp_path, DATABASE_URL=db_url)
+    assert (done.returncode, done.stdout) == (0, "True\n" + "False\n5\n" * 2), done.stderr
 
 
 async def test_close_waits_for_connections_in_use(db_url: str) -> None:

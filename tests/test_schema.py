@@ -149,10 +149,11 @@ async def test_a_text_that_is_longer_than_an_index_holds_is_refused_by_its_colum
 async def test_a_missing_database_is_created_once(server_url: str) -> None:
     name = f"polymarket test {uuid.uuid4().hex}"
     url = with_database(server_url, quote(name))
+    config = DatabaseConfig(url=url, direct_url=url)
     try:
-        assert await create_database(url)
-        assert not await create_database(url)
-        async with Database(DatabaseConfig(url=url)) as db:
+        assert await create_database(config)
+        assert not await create_database(config)
+        async with Database(config) as db:
             assert await db.health_check()
     finally:
         await drop(server_url, name)

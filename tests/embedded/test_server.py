@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,7 @@ from polymarket_bot.storage.embedded import EmbeddedPostgres, owner_pids, runnin
 from polymarket_bot.storage.embedded.binaries import binaries_for
 from polymarket_bot.storage.errors import EmbeddedServerError
 
-from .support import QUICK, exists, query, server_pids, state
+from .support import QUICK, eventually, exists, query, server_pids, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +120,33 @@ async def test_a_cancelled_start_leaves_nothing(data_dir: Path) -> None:
         await starting
     assert not server_pids(data_dir)
     assert await owner_pids(data_dir) == ()
+
+
+async def test_a_start_that_is_cancelled_again_and_again_leaves_nothing(data_dir: Path) -> None:
+    starting = asyncio.create_task(EmbeddedPostgres(data_dir, settings=QUICK).start())
+    await asyncio.sleep(0.05)
+    while not starting.done():
+        starting.cancel()
+        await asyncio.sleep(0.01)
+    assert starting.cancelled()
+    assert not server_pids(data_dir)
+    assert await owner_pids(data_dir) == ()
+
+
+@pytest.mark.asyncio(loop_scope="function")  # it changes its loop
+async def test_a_stop_that_is_cancelled_before_its_turn_leaves_all_the_same(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir, settings=QUICK)
+    await server.start()
+    turn, loop = threading.Event(), asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    loop.run_in_executor(None, turn.wait)
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0.05)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    turn.set()
+    await eventually(lambda: not server_pids(data_dir))
 
 
 async def test_a_kept_server_goes_on_until_it_is_released(data_dir: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from polymarket_bot.storage import (
     DatabaseConfig,
     Outcome,
     QueryError,
+    ServerUnavailable,
     TradeRepository,
     TransactionAborted,
 )
@@ -26,10 +27,13 @@ from polymarket_bot.storage.connections.savepoints import savepoint_block
 from tests.makers import trade
 
 from .proxy import Action, Proxy
-from .support import eventually, value
+from .support import LIMIT, eventually, value
 
 if TYPE_CHECKING:
     from .servers import Server
+
+FIRST_STATEMENTS = ("tcp_keepalives_idle", r"^SELECT pg_backend_pid\(\)$")
+END_LISTENERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
 
 
 async def end_connections(proxy: Proxy) -> None:
@@ -130,3 +134,31 @@ async def test_a_statement_with_a_limit_of_its_own_does_not_show_a_lost_connecti
             async with proxied.transaction():
                 await proxied.fetchval("SELECT 1", timeout=60)
         assert (cut.count, caught.value.outcome) == (1, Outcome.ROLLED_BACK)
+
+
+@pytest.mark.parametrize("action", [Action.CUT_BEFORE, Action.CUT_AFTER])
+async def test_listening_goes_on_where_its_next_connection_is_cut_at_once(
+    proxied: Database, server: Server, proxy: Proxy, action: Action
+) -> None:
+    async with asyncio.timeout(LIMIT), aclosing(proxied.listen("news")) as heard:  # type: ignore[type-var]  # it is a generator
+        first = asyncio.ensure_future(anext(heard))
+        while not first.done():
+            await proxied.execute("NOTIFY news")
+            await asyncio.sleep(0.01)
+        cuts = [proxy.when(statement, action) for statement in FIRST_STATEMENTS]
+        await server.fetchval(END_LISTENERS)
+        while not (await anext(heard)).missed:
+            pass
+        assert [cut.count for cut in cuts] == [1, 1]
+
+
+@pytest.mark.parametrize("action", [Action.CUT_BEFORE, Action.CUT_AFTER])
+@pytest.mark.parametrize("statement", FIRST_STATEMENTS)
+async def test_a_hold_whose_connection_is_cut_at_once_says_that_none_could_be_opened(
+    proxied: Database, proxy: Proxy, statement: str, action: Action
+) -> None:
+    proxy.when(statement, action)
+    with pytest.raises(ServerUnavailable):
+        await proxied.singleton("name").__aenter__()
+    async with proxied.singleton("name"):
+        pass

@@ -22,6 +22,7 @@ from polymarket_bot.storage.connections.observers import Observers
 from polymarket_bot.storage.connections.queries import QueryEvent
 from polymarket_bot.storage.connections.runner import Runner
 from polymarket_bot.storage.connections.singletons import hold
+from polymarket_bot.storage.connections.tasks import Turns
 from polymarket_bot.storage.connections.transactions import (
     as_connection,
     current_scope,
@@ -54,7 +55,7 @@ class Database(Executor):
     Nothing connects in the constructor. `async with Database(config) as db` opens and closes
     it. Before `initialize()` and after `close()` every call that needs the server raises
     `NotInitialized`; `health()` and `health_check()` tell it instead. It belongs to the event loop
-    and the process that opened it.
+    and the process that opened it; when that loop is closed, it may be opened in another.
 
     Args:
         config: how to reach the server, and the limits to keep there.
@@ -66,7 +67,8 @@ class Database(Executor):
         self._leases: LeasePool | None = None
         self._runner: Runner | None = None
         self._observers = Observers(config.slow_query_seconds)
-        self._changing = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changing = Turns()
 
     async def initialize(self) -> None:
         """Open the pool, waiting up to `connect_timeout` for a server that starts; repeatable.
@@ -81,8 +83,9 @@ class Database(Executor):
             SchemaDrift: `verify_schema` is set, and the schema is not as it should be; and, with
                 `migrate_on_start`, what `migrate` raises.
         """
-        async with self._changing:
-            if self._leases is None:
+        async with self._changing.lock():
+            if not self.is_open:
+                self._leases = self._runner = None  # of a loop that is closed
                 leases = LeasePool(self.config)
                 try:
                     await leases.open()
@@ -90,6 +93,7 @@ class Database(Executor):
                 except BaseException:
                     await leases.close(0)
                     raise
+                self._loop = asyncio.get_running_loop()
                 self._leases = leases
                 self._runner = Runner(self.config, leases, self._observers)
 
@@ -106,21 +110,24 @@ class Database(Executor):
     async def close(self, timeout: float = 10.0) -> None:
         """Wait until the connections in use come back, at most `timeout` seconds; repeatable.
 
-        What is left then is closed in its users' hands, and logged by its holder's name.
+        What is left then is closed in its users' hands, and logged by its holder's name. Where its
+        event loop is closed, its connections end when Python collects them.
 
         Raises:
             WrongLoop: it was opened in another event loop or process; it stays open there.
         """
-        async with self._changing:
-            if (leases := self._leases) is not None:
+        async with self._changing.lock():
+            leases = self._leases if self.is_open else None
+            if leases is not None:
                 leases.check_place()
-                self._leases = self._runner = None
+            self._leases = self._runner = None
+            if leases is not None:
                 await leases.close(timeout)
 
     @property
     def is_open(self) -> bool:
-        """Whether it is initialized, and not closed."""
-        return self._leases is not None
+        """Whether it is initialized, and neither it nor its event loop is closed."""
+        return self._leases is not None and self._loop is not None and not self._loop.is_closed()
 
     async def __aenter__(self) -> Self:
         await self.initialize()
@@ -276,8 +283,8 @@ class Database(Executor):
 
         Raises:
             AlreadyHeld: another task or process holds it.
+            ServerUnavailable: its connection could not be opened.
             HoldLost: the connection broke while the block ran.
-            ServerUnavailable: the connection could not be opened.
             ConfigurationError: there is a transaction pooler, and no `direct_url` past it.
         """
         self._opened()
@@ -303,7 +310,7 @@ class Database(Executor):
     def on_query(self, callback: Callable[[QueryEvent], None]) -> Callable[[], None]:
         """Call `callback` after each statement run through this object; returns how to stop it.
 
-        What it raises is logged; the statement is not affected.
+        What it raises is logged; the statement is not affected. Stopping it again is harmless.
         """
         return self._observers.add(callback)
 

@@ -6,16 +6,19 @@ from collections.abc import AsyncGenerator
 
 from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import Connection
+from polymarket_bot.storage.connections.tasks import Turns
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.errors import ConfigurationError, NotInitialized
 
 _given: Database | None = None
+_opening = Turns()
 
 
 async def init_db(config: DatabaseConfig, *, migrate: bool = False) -> Database:
     """Open the process's database and return it; again with the same settings, the same one.
 
-    It is closed by `await (await get_db()).close()`; then another may be opened.
+    It is closed by `await (await get_db()).close()`; then another may be opened, as when its
+    event loop was closed. Tasks that call this at once wait for each other.
 
     Args:
         config: its settings.
@@ -24,28 +27,40 @@ async def init_db(config: DatabaseConfig, *, migrate: bool = False) -> Database:
     Raises:
         ConfigurationError: it is open with other settings.
         ServerUnavailable: no connection could be opened; and what else `Database.initialize` and
-            `Database.migrate` raise. Then there is none.
+            `Database.migrate` raise. Then there is none, unless it was open before.
     """
     global _given
+    async with _opening.lock():
+        db = _for(config)
+        was_open = db.is_open
+        try:
+            await db.initialize()
+            if migrate:
+                await db.migrate()
+        except BaseException:
+            if not was_open:
+                await db.close(0)
+            raise
+        _given = db
+        return db
+
+
+def _for(config: DatabaseConfig) -> Database:
     if _given is None or (_given.config != config and not _given.is_open):
-        _given = Database(config)
+        return Database(config)
     if _given.config != config:
         raise ConfigurationError(
             "the process's database is open with other settings",
             remedy="close it first: `await (await get_db()).close()`",
         )
-    db = _given
-    await db.initialize()
-    if migrate:
-        await db.migrate()
-    return db
+    return _given
 
 
 async def get_db() -> Database:
     """Return the process's database.
 
     Raises:
-        NotInitialized: `init_db` was not called, or it is closed.
+        NotInitialized: `init_db` was not called, or it or its event loop is closed.
     """
     if _given is None or not _given.is_open:
         raise NotInitialized("call `await init_db(config)` first")

@@ -188,7 +188,7 @@ def status(
 
 
 async def _init(url: str | None, data_dir: Path, *, as_json: bool) -> int:
-    created = await create_database(configured(url).url) if url else False
+    created = await create_database(configured(url)) if url else False
     async with open_database(url, data_dir, as_it_is=True) as db:
         await db.migrate()
         tables = await db.fetchval(_TABLES)

@@ -15,6 +15,7 @@ from asyncpg.transaction import Transaction
 
 from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, driver_errors, translated
 from polymarket_bot.storage.connections.pulse import Pulse
+from polymarket_bot.storage.connections.tasks import end_of
 from polymarket_bot.storage.errors import (
     ConnectionLost,
     Outcome,
@@ -232,9 +233,7 @@ async def _uncancelled(work: Any) -> None:  # noqa: ANN401 - a coroutine
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError as cancelled:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
+        await end_of(task)
         cancelled.add_note(f"COMMIT was in flight: {_told(task)}")
         raise
 

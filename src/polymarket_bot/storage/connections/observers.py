@@ -18,12 +18,17 @@ class Observers:
 
     def __init__(self, slow: float | None) -> None:
         self._slow = slow
-        self._callbacks: list[Callback] = []
+        self._callbacks: dict[object, Callback] = {}
 
     def add(self, callback: Callback) -> Callable[[], None]:
         """Tell `callback` from now on; returns how to stop it."""
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+        added = object()
+        self._callbacks[added] = callback
+
+        def stop() -> None:
+            self._callbacks.pop(added, None)
+
+        return stop
 
     def tell(
         self,
@@ -39,7 +44,7 @@ class Observers:
         if not self._callbacks:
             return
         event = QueryEvent(name_of(query), duration, _rows(result), error)
-        for callback in tuple(self._callbacks):
+        for callback in tuple(self._callbacks.values()):
             try:
                 callback(event)
             except Exception:  # noqa: BLE001 - the user's code; the statement went well

@@ -227,8 +227,12 @@ def is_passing(error: BaseException) -> bool:
     )
 
 
-async def connect_directly(config: DatabaseConfig) -> Session:
+async def connect_directly(config: DatabaseConfig, *, database: str | None = None) -> Session:
     """Open a connection of its own, past a pooler, that keeps session state.
+
+    Args:
+        config: the settings.
+        database: another database of the same server than theirs.
 
     Raises:
         ConfigurationError: there is a transaction pooler and no `direct_url` past it.
@@ -242,9 +246,9 @@ async def connect_directly(config: DatabaseConfig) -> Session:
         )
     arguments = connect_arguments(config, direct=True)
     with driver_errors(opening=True):
-        connection = await _connect(config, direct=True, **arguments)
+        connection = await _connect(config, direct=True, database=database, **arguments)
     try:
-        with driver_errors():
+        with driver_errors(opening=True):
             await connection.execute(_NOTICE_DEATH)
             pid = await connection.fetchval("SELECT pg_backend_pid()")
         if pid != connection.get_server_pid() and (config.direct_url or not config.pooler):

@@ -7,10 +7,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from polymarket_bot.storage.connections.tasks import end_of
 from polymarket_bot.storage.errors import EmbeddedServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType, TracebackType
     from typing import Self
 
@@ -56,30 +57,32 @@ class EmbeddedPostgres:
         """Become an owner and return when the server accepts connections.
 
         Starting again is harmless: it brings the server back if its keeper was killed.
-        A cancelled start ends its step first and then leaves nothing behind.
+        A cancelled start ends its step first and then leaves nothing behind, however often it is
+        cancelled.
 
         Raises:
             EmbeddedServerError: the server cannot be started; the message says why.
         """
         was_owner = self._hold is not None
-        starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+        starting = _in_thread(self._start)
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            await asyncio.wait([starting])
+            await end_of(starting)
             if not was_owner:
-                await self.stop()
+                await end_of(stopping := _in_thread(self._stop))
+                stopping.result()
             raise
 
     async def stop(self) -> None:
         """Leave; the last owner returns when the server is gone, unless it is kept.
 
-        Stopping without having started is harmless.
+        Stopping without having started is harmless. Cancelled, it leaves all the same.
 
         Raises:
             EmbeddedServerError: the data folder cannot be used.
         """
-        await asyncio.to_thread(self._stop)
+        await asyncio.shield(_in_thread(self._stop))
 
     async def keep(self) -> None:
         """Have the server go on after its last owner has left, until `release`.
@@ -122,6 +125,11 @@ class EmbeddedPostgres:
             hold, self._hold, self._url = self._hold, None, None
             if hold is not None:
                 _control().stop(self._data_dir, hold)
+
+
+def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
+    """Do work in a thread, of which no task is left that could be cancelled."""
+    return asyncio.get_running_loop().run_in_executor(None, work)
 
 
 async def running_url(data_dir: str | Path) -> str | None:

@@ -1,4 +1,4 @@
-"""A session of its own for what changes a database, by one process at a time."""
+"""A session of its own for what makes or changes a database."""
 
 from __future__ import annotations
 
@@ -21,10 +21,22 @@ SELECT oid, pg_postmaster_start_time() FROM pg_database WHERE datname = current_
 
 
 @asynccontextmanager
+async def own_session(
+    config: DatabaseConfig, *, database: str | None = None
+) -> AsyncIterator[Session]:
+    """Open a session past a pooler, and close it in the end; as `connect_directly`."""
+    connection = await connect_directly(config, database=database)
+    try:
+        yield connection
+    finally:
+        await _part(connection)
+
+
+@asynccontextmanager
 async def maintenance(
     db: Executor, config: DatabaseConfig, timeout: float | None
 ) -> AsyncIterator[Executor]:
-    """Lend a session in the database of `db`, past a pooler, and close it in the end.
+    """Lend a session in the database of `db`, past a pooler, to one process at a time.
 
     Args:
         db: where to work.
@@ -36,8 +48,7 @@ async def maintenance(
         ConfigurationError: `direct_url` leads to another database, or there is none past a
             transaction pooler.
     """
-    connection = await connect_directly(config)
-    try:
+    async with own_session(config) as connection:
         direct = ConnectionExecutor(connection)
         if await db.fetchrow(_WHICH) != await direct.fetchrow(_WHICH):
             raise ConfigurationError(
@@ -47,8 +58,6 @@ async def maintenance(
         if timeout is not None:
             await lock(connection, _LOCK, timeout)
         yield direct
-    finally:
-        await _part(connection)
 
 
 async def _part(connection: Session) -> None:
