@@ -78,9 +78,11 @@ async def test_a_killed_server_comes_back_while_one_of_its_queries_goes_on(data_
 async def test_a_start_during_the_recovery_waits_for_its_end(data_dir: Path) -> None:
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
         await query(server.url, TABLE)
-        kill(state(data_dir)["postmaster"])
+        killed = state(data_dir)["postmaster"]
+        kill(killed)
+        await eventually(partial(has_ended, killed))
         await server.start()
-        assert await query_when_back(server.url, ANSWER) == 42
+        assert await query(server.url, ANSWER) == 42
 
 
 @pytest.mark.skipif(
