@@ -20,6 +20,7 @@ from polymarket_bot.storage import (
 )
 from tests.makers import payload
 from tests.profiles import SHARED_DATABASE, Session, session
+from tests.questions import deadlocks
 
 NOW = 1_760_000_000
 CONDITIONS = ("a", "b", "c")
@@ -27,7 +28,6 @@ NOT_BEFORE = NOW - 50
 FORMS = (dict, json.dumps, lambda fields: json.dumps(fields).encode(), PolymarketTrade.from_api)
 SKIPPED = (payload(type="REDEEM", asset=""), payload(timestamp=NOT_BEFORE - 1))
 REFUSED = (payload(price=2), payload(timestamp=9_999_999_999), payload(asset=None), "{", None, 7)
-DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
 @dataclass(frozen=True)
@@ -119,4 +119,4 @@ async def hold_to_rows(shared: Session, stored: set[Known], late: set[Known]) ->
     expected = {(item.condition, item.time, item.number, item in late) for item in stored}
     assert {tuple(row) for row in rows} == expected
     assert len(rows) == len(expected)
-    assert await shared.db.fetchval(DEADLOCKS) == 0
+    assert await deadlocks(shared.db) == 0

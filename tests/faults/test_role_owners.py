@@ -19,6 +19,7 @@ from polymarket_bot.storage.ops import LeaseRepository
 from polymarket_bot.storage.schema import seeds
 from polymarket_bot.storage.schema.roles import Role
 from tests.makers import trade
+from tests.questions import deadlocks
 
 from .logins import PRODUCTION, Place, figures, production
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .servers import Server
 
 WRITTEN = 300
-DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 LATER = "-- Later.\n\nCREATE TABLE IF NOT EXISTS later (id SERIAL PRIMARY KEY, said TEXT);\n"
 OWNERS = """
 SELECT array_agg(DISTINCT tableowner::text) FROM pg_tables WHERE schemaname IN ('public', 'ops')
@@ -79,7 +79,7 @@ async def test_bots_of_the_login_that_the_tables_belonged_to_go_on(roles_server:
             group.create_task(_writes(bot))
             group.create_task(_grants(place))
         assert await TradeRepository(bot).count() == 1 + WRITTEN
-        assert await bot.fetchval(DEADLOCKS) == 0
+        assert await deadlocks(bot) == 0
         await bot.execute("ALTER TABLE positions ADD COLUMN mine int")
         assert await bot.fetchval(OWNERS) == ["storage_owner"]
 
