@@ -11,6 +11,13 @@ from polymarket_bot.storage import (
     Database,
     HoldLost,
 )
+from tests.commands import eventually
+
+ASKED_IN_VAIN = """
+SELECT count(*) > 0 FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock(%'
+  AND state = 'idle' AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')
+"""
 
 
 async def test_a_singleton_has_one_holder(db: Database) -> None:
@@ -27,16 +34,15 @@ async def test_a_singleton_has_one_holder(db: Database) -> None:
 async def test_a_singleton_waits_for_its_holder_as_long_as_it_is_told(db: Database) -> None:
     order: list[str] = []
 
-    async def first() -> None:
-        async with db.singleton("job"):
-            await asyncio.sleep(0.3)
-            order.append("first")
+    async def second() -> None:
+        async with db.singleton("job", timeout=60):
+            order.append("second")
 
-    task = asyncio.create_task(first())
-    await asyncio.sleep(0.15)
-    async with db.singleton("job", timeout=20):
-        order.append("second")
-    await task
+    async with db.singleton("job"):
+        waiting = asyncio.create_task(second())
+        await eventually(db, ASKED_IN_VAIN)
+        order.append("first")
+    await waiting
     assert order == ["first", "second"]
 
 
