@@ -22,7 +22,7 @@ async def clock(db: Database) -> datetime:
     return now
 
 
-async def seconds(db: Database) -> int:
+async def unix_time(db: Database) -> int:
     """Return the database's clock in Unix seconds."""
     return int((await clock(db)).timestamp())
 

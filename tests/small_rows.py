@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from polymarket_bot.storage import (
@@ -9,6 +11,7 @@ from polymarket_bot.storage import (
     Database,
     ExitEvent,
     LiveOrder,
+    LiveOrderRepository,
     MarketScoresCache,
     PaperTrade,
     PolymarketCandidate,
@@ -21,6 +24,8 @@ from polymarket_bot.storage import (
     TradeWatchlistItem,
 )
 from tests.makers import CONDITION, CREATED, TOKEN
+
+DAY = datetime(2025, 10, 9, tzinfo=UTC)
 
 
 def position(token_id: str = TOKEN, **changes: Any) -> Position:
@@ -67,6 +72,13 @@ def order(order_id: str | None = "o1", **changes: Any) -> LiveOrder:
         **changes,
     }
     return LiveOrder(order_id=order_id, **fields)
+
+
+async def sent(
+    orders: LiveOrderRepository, name: str | None, hour: int = 0, **changes: Any
+) -> LiveOrder:
+    """Store an order that was written down at an hour of the `DAY`."""
+    return await orders.create(order(name, submitted_at=DAY + timedelta(hours=hour), **changes))
 
 
 def paper_trade(candidate_id: int = 1, **changes: Any) -> PaperTrade:
@@ -137,6 +149,11 @@ def resolution(condition_id: str = CONDITION, **changes: Any) -> PolymarketResol
 def token_meta(token_id: str = TOKEN, **changes: Any) -> PolymarketTokenMeta:
     """What is known of a token."""
     return PolymarketTokenMeta(token_id=token_id, **changes)
+
+
+def tokens(rows: Sequence[Any]) -> list[str | None]:
+    """Return the token of each row."""
+    return [row.token_id for row in rows]
 
 
 async def store(db: Database, table: str, **values: Any) -> None:

@@ -15,21 +15,12 @@ from polymarket_bot.storage import (
     LiveOrder,
     LiveOrderRepository,
 )
-from tests.small_rows import order
-
-DAY = datetime(2025, 10, 9, tzinfo=UTC)
+from tests.small_rows import DAY, order, sent
 
 
 @pytest.fixture
 def orders(db: Database) -> LiveOrderRepository:
     return LiveOrderRepository(db)
-
-
-async def sent(
-    orders: LiveOrderRepository, name: str | None, hour: int = 0, **changes: Any
-) -> LiveOrder:
-    """Store an order that was written down at an hour of the day."""
-    return await orders.create(order(name, submitted_at=DAY + timedelta(hours=hour), **changes))
 
 
 async def test_an_order_gets_its_id_once(orders: LiveOrderRepository) -> None:

@@ -93,8 +93,3 @@ CANDIDATE = Kind(
 KINDS = (TRADE, TRIGGER, CANDIDATE)
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 """Run a test for each of the three."""
-
-
-async def clock(db: Database) -> int:
-    """Return the database's clock in Unix seconds."""
-    return int(await db.fetchval("SELECT floor(extract(epoch FROM now()))::bigint"))

@@ -21,7 +21,7 @@ from polymarket_bot.storage.schema.roles import Role
 from tests.makers import trade
 from tests.questions import deadlocks
 
-from .logins import PRODUCTION, Place, figures, production
+from .logins import OWNERS, PRODUCTION, Place, figures, production
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 WRITTEN = 300
 LATER = "-- Later.\n\nCREATE TABLE IF NOT EXISTS later (id SERIAL PRIMARY KEY, said TEXT);\n"
-OWNERS = """
-SELECT array_agg(DISTINCT tableowner::text) FROM pg_tables WHERE schemaname IN ('public', 'ops')
-"""
 
 
 async def test_an_owner_takes_the_schema_back_and_makes_it_again_for_all(place: Place) -> None:
