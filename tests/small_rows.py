@@ -23,7 +23,7 @@ from polymarket_bot.storage import (
     TradeApproval,
     TradeWatchlistItem,
 )
-from tests.makers import CONDITION, CREATED, TOKEN
+from tests.makers import CONDITION, CREATED, NOW, TOKEN
 
 DAY = datetime(2025, 10, 9, tzinfo=UTC)
 
@@ -97,7 +97,7 @@ def candidate(token_id: str = TOKEN, **changes: Any) -> PolymarketCandidate:
     """A pending candidate."""
     fields: dict[str, Any] = {
         "threshold": 0.95,
-        "trigger_timestamp": 1_760_000_000,
+        "trigger_timestamp": NOW,
         "status": "pending",
         "created_at": CREATED,
         **changes,
@@ -127,7 +127,7 @@ def scores(condition_id: str = CONDITION, **changes: Any) -> MarketScoresCache:
 
 def score(token_id: str = TOKEN, **changes: Any) -> ScoreHistory:
     """A score that a token was given."""
-    return ScoreHistory(token_id=token_id, **{"score": 0.5, "scored_at": 1_760_000_000, **changes})
+    return ScoreHistory(token_id=token_id, **{"score": 0.5, "scored_at": NOW, **changes})
 
 
 def streamed(market_id: str = "m1", **changes: Any) -> StreamWatchlistItem:

@@ -21,7 +21,7 @@ from polymarket_bot.storage import (
     TriggerRepository,
 )
 from polymarket_bot.storage.repositories.trigger_claims import trigger_keys
-from tests.makers import CONDITION, TOKEN, trigger
+from tests.makers import CONDITION, NOW, TOKEN, trigger
 from tests.questions import until_waiting
 from tests.schemas import UNIQUE
 
@@ -65,7 +65,7 @@ async def test_who_loses_by_both_keys_learns_the_row_of_the_token(
 async def test_of_older_rows_of_a_condition_the_earliest_is_told(
     triggers: TriggerRepository,
 ) -> None:
-    rows = [trigger(f"t{n}", trigger_timestamp=1_760_000_000 - n) for n in range(3)]
+    rows = [trigger(f"t{n}", trigger_timestamp=NOW - n) for n in range(3)]
     assert await triggers.create_many(rows) == 3
     claim = await triggers.claim(trigger("new"))
     assert (claim.lost_by, claim.existing) == ("condition", rows[2])

@@ -19,9 +19,7 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
 )
-from tests.makers import CONDITION, payload, trade
-
-NOW = 1_760_000_000
+from tests.makers import CONDITION, NOW, payload, trade
 
 
 def payloads(number: int) -> list[dict[str, Any]]:

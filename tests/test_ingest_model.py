@@ -16,11 +16,10 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
 )
-from tests.makers import payload
+from tests.makers import NOW, payload
 from tests.profiles import SHARED_DATABASE, Session
 from tests.questions import deadlocks
 
-NOW = 1_760_000_000
 CONDITIONS = ("a", "b", "c")
 NOT_BEFORE = NOW - 50
 FORMS = (dict, json.dumps, lambda fields: json.dumps(fields).encode(), PolymarketTrade.from_api)

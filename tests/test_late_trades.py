@@ -13,8 +13,8 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
 )
-from tests.handing_over import NOW, Seen, anything, at, nothing, trades_config
-from tests.makers import CONDITION, trade
+from tests.handing_over import Seen, anything, at, nothing, trades_config
+from tests.makers import CONDITION, NOW, trade
 from tests.questions import until_waiting
 
 

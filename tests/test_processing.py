@@ -16,8 +16,8 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
     TriggerRepository,
 )
-from tests.handing_over import NOW, Seen, at, nothing, trades_config
-from tests.makers import CONDITION, trade, trigger
+from tests.handing_over import Seen, at, nothing, trades_config
+from tests.makers import CONDITION, NOW, trade, trigger
 
 
 async def test_new_trades_come_in_the_order_of_time_and_id(

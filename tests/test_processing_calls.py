@@ -22,8 +22,8 @@ from polymarket_bot.storage import (
     TriggerRepository,
     seed_files,
 )
-from tests.handing_over import NOW, anything, at, nothing
-from tests.makers import CONDITION, trigger
+from tests.handing_over import anything, at, nothing
+from tests.makers import CONDITION, NOW, trigger
 from tests.schemas import load
 
 

@@ -21,8 +21,8 @@ from polymarket_bot.storage import (
 )
 from tests.alarms import NOTES, PROBLEMS, said, status
 from tests.commands import run
-from tests.handing_over import NOW, anything, at
-from tests.makers import CONDITION
+from tests.handing_over import anything, at
+from tests.makers import CONDITION, NOW
 from tests.questions import clock, unix_time
 from tests.small_rows import candidate, exit_event, order
 from tests.writers import as_user, connect, old_transaction, two_users

@@ -15,12 +15,10 @@ from polymarket_bot.storage import (
     ScoreHistoryRepository,
     TradeWatchlistRepository,
 )
-from tests.makers import CONDITION, TOKEN
+from tests.makers import CONDITION, NOW, TOKEN
 from tests.questions import unix_time
 from tests.refusals import Calls, assert_all_refused
 from tests.small_rows import score, scores, store, tokens, watched
-
-NOW = 1_760_000_000
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from polymarket_bot.storage import (
 )
 from tests.spellings import canonical
 
-BASE = 1_760_000_000
-
 
 def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

@@ -24,7 +24,7 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
     TriggerRepository,
 )
-from tests.makers import payload, trade, trigger
+from tests.makers import NOW, payload, trade, trigger
 
 from .pgbouncer import PgBouncer, pgbouncer_binary
 from .proxy import Proxy
@@ -90,15 +90,15 @@ class Asker:
         trades = TradeRepository(self._db)
         stored = await trades.create(trade(token, condition_id=token))
         assert (stored.trade_id, stored.condition_id) == (token, token)
-        record = payload(conditionId=token, timestamp=1_760_000_001, asset=str(number))
+        record = payload(conditionId=token, timestamp=NOW + 1, asset=str(number))
         assert (await trades.ingest([record])).inserted == 1
         newest, first = await trades.get_by_condition(token)
         assert (newest.token_id, first.trade_id) == (str(number), token)
 
     async def _mark(self, token: str, number: int) -> None:
         marks = TradeWatermarkRepository(self._db)
-        assert (await marks.update(token, 1_760_000_000 + number)).condition_id == token
-        assert await marks.get_timestamp(token) == 1_760_000_000 + number
+        assert (await marks.update(token, NOW + number)).condition_id == token
+        assert await marks.get_timestamp(token) == NOW + number
 
     async def _trigger(self, token: str, _: int) -> None:
         triggers = TriggerRepository(self._db)
