@@ -13,7 +13,7 @@ import pytest
 
 from polymarket_bot.storage import Database, TradeRepository, TradeWatermarkRepository
 from tests.faults.record import TOLD
-from tests.profiles import told_inputs
+from tests.profiles import Session, session, told_inputs
 
 pytest_plugins = ["polymarket_bot.storage.testing"]
 
@@ -37,6 +37,13 @@ def hostile_inputs() -> Iterator[None]:
     """Have the bad inputs told that a module's tests count."""
     with told_inputs():
         yield
+
+
+@pytest.fixture
+def on_database(db_url: str) -> Iterator[Session]:
+    """The test's own database, for a test that is not async."""
+    with session(db_url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from polymarket_bot.storage import (
     StorageError,
     TradeRepository,
 )
+from tests.makers import NOW
 
 T = TypeVar("T")
 
-BEGAN = 1_760_000_000
 A_SECOND = 3  # trades of a condition
 
 
@@ -82,7 +82,7 @@ def _trade(number: int, conditions: int) -> PolymarketTrade:
         condition_id=f"c{number % conditions}",
         token_id="t",  # noqa: S106
         price=0.5,
-        timestamp=BEGAN + number // (conditions * A_SECOND),
+        timestamp=NOW + number // (conditions * A_SECOND),
     )
 
 

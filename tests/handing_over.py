@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from polymarket_bot.storage import Database, DatabaseConfig, PolymarketTrade, TradeRepository
-from tests.makers import CONDITION, trade
-
-NOW = 1_760_000_000
+from tests.makers import CONDITION, NOW, trade
 
 
 class Seen:

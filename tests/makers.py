@@ -8,6 +8,8 @@ from polymarket_bot.storage import PolymarketFirstTrigger, PolymarketTrade
 
 CONDITION = "0x" + "ab" * 32
 TOKEN = "7" * 77
+NOW = 1_760_000_000
+"""Unix seconds of the day of CREATED, around which things happen."""
 CREATED = "2025-10-09T12:00:00+00:00"
 
 
@@ -20,7 +22,7 @@ def payload(**changes: Any) -> dict[str, Any]:
         "conditionId": CONDITION,
         "size": 12.5,
         "price": 0.91,
-        "timestamp": 1_760_000_000,
+        "timestamp": NOW,
         "outcome": "Yes",
         "outcomeIndex": 0,
         "transactionHash": "0x" + "2e" * 32,
@@ -37,7 +39,7 @@ def trade(trade_id: str = "t1", **changes: Any) -> PolymarketTrade:
         "price": "0.91",
         "size": "12.5",
         "side": "BUY",
-        "timestamp": 1_760_000_000,
+        "timestamp": NOW,
         **changes,
     }
     return PolymarketTrade(trade_id=trade_id, **fields)
@@ -48,7 +50,7 @@ def trigger(token_id: str = TOKEN, **changes: Any) -> PolymarketFirstTrigger:
     fields: dict[str, Any] = {
         "condition_id": CONDITION,
         "threshold": 0.95,
-        "trigger_timestamp": 1_760_000_000,
+        "trigger_timestamp": NOW,
         "created_at": CREATED,
         **changes,
     }

@@ -21,6 +21,7 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
     TriggerRepository,
 )
+from tests.makers import NOW
 
 TOKENS = 3
 CROWD = 125
@@ -34,7 +35,7 @@ def wanted(number: int, name: str) -> PolymarketFirstTrigger:
         token_id=f"token{number}",
         condition_id=f"condition{condition}",
         threshold=0.95,
-        trigger_timestamp=1_760_000_000,
+        trigger_timestamp=NOW,
         created_at=_CREATED,
         model_version=name,
     )
@@ -111,7 +112,7 @@ async def marks(db: Database, name: str, order: list[int]) -> AsyncIterator[list
     """Move the watermark of every number to a time of one's own, and say where it stood then."""
     watermarks, chance = TradeWatermarkRepository(db), random.Random(name)  # noqa: S311 - repeatable
     for number in order:
-        sent = 1_760_000_000 + chance.randrange(1_000_000)
+        sent = NOW + chance.randrange(1_000_000)
         yield [number, sent, (await watermarks.update(str(number), sent)).last_timestamp]
 
 

@@ -14,6 +14,12 @@ from tests.programs import in_thread
 _RANDOM = re.compile(
     r"^\\(un)?restrict .*$|^ALTER TABLE ONLY .* SET \(pg_attver=\d+\);$", re.MULTILINE
 )
+UNIQUE = """
+CREATE UNIQUE INDEX uq ON polymarket_first_triggers (condition_id, threshold)
+WHERE condition_id <> ''
+"""
+"""Makes the index that an operator may add: of a condition, one trigger of a threshold."""
+
 _INVALID = """
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::text::regclass
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from polymarket_bot.storage import (
@@ -9,6 +11,7 @@ from polymarket_bot.storage import (
     Database,
     ExitEvent,
     LiveOrder,
+    LiveOrderRepository,
     MarketScoresCache,
     PaperTrade,
     PolymarketCandidate,
@@ -20,7 +23,9 @@ from polymarket_bot.storage import (
     TradeApproval,
     TradeWatchlistItem,
 )
-from tests.makers import CONDITION, CREATED, TOKEN
+from tests.makers import CONDITION, CREATED, NOW, TOKEN
+
+DAY = datetime(2025, 10, 9, tzinfo=UTC)
 
 
 def position(token_id: str = TOKEN, **changes: Any) -> Position:
@@ -69,6 +74,13 @@ def order(order_id: str | None = "o1", **changes: Any) -> LiveOrder:
     return LiveOrder(order_id=order_id, **fields)
 
 
+async def sent(
+    orders: LiveOrderRepository, name: str | None, hour: int = 0, **changes: Any
+) -> LiveOrder:
+    """Store an order that was written down at an hour of the `DAY`."""
+    return await orders.create(order(name, submitted_at=DAY + timedelta(hours=hour), **changes))
+
+
 def paper_trade(candidate_id: int = 1, **changes: Any) -> PaperTrade:
     """A trade on paper."""
     fields: dict[str, Any] = {
@@ -85,7 +97,7 @@ def candidate(token_id: str = TOKEN, **changes: Any) -> PolymarketCandidate:
     """A pending candidate."""
     fields: dict[str, Any] = {
         "threshold": 0.95,
-        "trigger_timestamp": 1_760_000_000,
+        "trigger_timestamp": NOW,
         "status": "pending",
         "created_at": CREATED,
         **changes,
@@ -115,7 +127,7 @@ def scores(condition_id: str = CONDITION, **changes: Any) -> MarketScoresCache:
 
 def score(token_id: str = TOKEN, **changes: Any) -> ScoreHistory:
     """A score that a token was given."""
-    return ScoreHistory(token_id=token_id, **{"score": 0.5, "scored_at": 1_760_000_000, **changes})
+    return ScoreHistory(token_id=token_id, **{"score": 0.5, "scored_at": NOW, **changes})
 
 
 def streamed(market_id: str = "m1", **changes: Any) -> StreamWatchlistItem:
@@ -137,6 +149,11 @@ def resolution(condition_id: str = CONDITION, **changes: Any) -> PolymarketResol
 def token_meta(token_id: str = TOKEN, **changes: Any) -> PolymarketTokenMeta:
     """What is known of a token."""
     return PolymarketTokenMeta(token_id=token_id, **changes)
+
+
+def tokens(rows: Sequence[Any]) -> list[str | None]:
+    """Return the token of each row."""
+    return [row.token_id for row in rows]
 
 
 async def store(db: Database, table: str, **values: Any) -> None:

@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 
 from polymarket_bot.storage import (
-    ApprovalAlert,
     ApprovalAlertRepository,
     Database,
     InvalidInput,
-    TradeApproval,
     TradeApprovalRepository,
 )
 from tests.makers import TOKEN
+from tests.questions import clock
 from tests.refusals import Calls, assert_all_refused
-from tests.small_rows import alert, approval, store
+from tests.small_rows import alert, approval, store, tokens
 
 DAY = datetime(2025, 10, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -34,15 +33,6 @@ def approvals(db: Database) -> TradeApprovalRepository:
 @pytest.fixture
 def alerts(db: Database) -> ApprovalAlertRepository:
     return ApprovalAlertRepository(db)
-
-
-def tokens(rows: list[TradeApproval] | list[ApprovalAlert]) -> list[str]:
-    return [row.token_id for row in rows]
-
-
-async def clock(db: Database) -> datetime:
-    now: datetime = await db.fetchval("SELECT statement_timestamp()")
-    return now
 
 
 async def test_of_approvals_for_a_token_the_newest_stands(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,17 +25,11 @@ from tests.every_table import (
     with_key_of,
     without_ids,
 )
-from tests.profiles import SHARED_DATABASE, Session, session
+from tests.profiles import SHARED_DATABASE, Session
 from tests.strategies import free_models, models, row, rows
 
 WITH_MOMENTS = tuple(table for table in PRODUCTION if table.moments)
 LATE = 99_999_999_999  # the year 5138
-
-
-@pytest.fixture
-def on_database(db_url: str) -> Iterator[Session]:
-    with session(db_url) as opened:
-        yield opened
 
 
 @WITH_EVERY_TABLE

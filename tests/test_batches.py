@@ -26,18 +26,12 @@ from tests.every_table import (
     with_key_of,
     without_ids,
 )
-from tests.profiles import SHARED_DATABASE, Session, session
+from tests.profiles import SHARED_DATABASE, Session
 from tests.strategies import free_models, row, rows
 
 IDENTIFIED = tuple(table for table in PRODUCTION if table.identity)
 WITH_MOMENTS = tuple(table for table in PRODUCTION if table.moments)
 LATE = 99_999_999_999  # the year 5138
-
-
-@pytest.fixture
-def on_database(db_url: str) -> Iterator[Session]:
-    with session(db_url) as opened:
-        yield opened
 
 
 def same_key(table: Table[Any], like: int, number: int) -> Any:

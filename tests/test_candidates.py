@@ -16,7 +16,7 @@ from polymarket_bot.storage import (
 )
 from tests.makers import TOKEN
 from tests.refusals import Calls, assert_all_refused
-from tests.small_rows import candidate
+from tests.small_rows import candidate, tokens
 
 DAY = datetime(2025, 10, 9, tzinfo=UTC)
 
@@ -32,10 +32,6 @@ async def found(
     """Store a candidate that was created at an hour of the day."""
     created_at = DAY + timedelta(hours=hour)
     return await candidates.create(candidate(token_id, created_at=created_at, **changes))
-
-
-def tokens(rows: list[PolymarketCandidate]) -> list[str]:
-    return [row.token_id for row in rows]
 
 
 async def test_create_returns_the_stored_row_with_its_id(candidates: CandidateRepository) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, Difference, SchemaReport
+from tests.schemas import UNIQUE
 
 PRODUCTION = json.loads(
     (Path(__file__).parent / "fixtures" / "production_catalog.json").read_text(encoding="utf-8")
@@ -172,10 +173,7 @@ async def test_an_invalid_index_does_not_serve(db: Database) -> None:
 
 
 async def test_the_unique_index_that_an_operator_may_add_is_harmless(db: Database) -> None:
-    await db.execute(
-        "CREATE UNIQUE INDEX uq ON polymarket_first_triggers (condition_id, threshold)"
-        " WHERE condition_id <> ''"
-    )
+    await db.execute(UNIQUE)
     told = await the_one(db)
     assert (told.problem, told.harmless) == ("extra", True)
 

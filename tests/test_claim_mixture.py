@@ -17,14 +17,11 @@ from polymarket_bot.storage import (
 )
 from tests.faults.record import SEED, TOLD, count
 from tests.makers import trigger
+from tests.questions import deadlocks
+from tests.schemas import UNIQUE
 
 SECONDS = count("MIXTURE", 3)
 WORKERS, KEYS = 12, 6
-DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-UNIQUE = """
-CREATE UNIQUE INDEX uq ON polymarket_first_triggers (condition_id, threshold)
-WHERE condition_id <> ''
-"""
 
 
 def some(chance: random.Random) -> PolymarketFirstTrigger:
@@ -72,4 +69,4 @@ async def test_a_mixture_of_claims_and_batches_meets_no_deadlock(
         done = await asyncio.gather(*(mix((one, other)[n % 2], n, until) for n in range(WORKERS)))
         assert min(done) > 0
         assert (one.stats().query_errors, other.stats().query_errors) == (0, 0), TOLD
-    assert await db.fetchval(DEADLOCKS) == 0, TOLD
+    assert await deadlocks(db) == 0, TOLD

@@ -21,7 +21,9 @@ from polymarket_bot.storage import (
     TriggerRepository,
 )
 from polymarket_bot.storage.repositories.trigger_claims import trigger_keys
-from tests.makers import CONDITION, TOKEN, trigger
+from tests.makers import CONDITION, NOW, TOKEN, trigger
+from tests.questions import until_waiting
+from tests.schemas import UNIQUE
 
 FAR = 32_503_680_000
 
@@ -63,7 +65,7 @@ async def test_who_loses_by_both_keys_learns_the_row_of_the_token(
 async def test_of_older_rows_of_a_condition_the_earliest_is_told(
     triggers: TriggerRepository,
 ) -> None:
-    rows = [trigger(f"t{n}", trigger_timestamp=1_760_000_000 - n) for n in range(3)]
+    rows = [trigger(f"t{n}", trigger_timestamp=NOW - n) for n in range(3)]
     assert await triggers.create_many(rows) == 3
     claim = await triggers.claim(trigger("new"))
     assert (claim.lost_by, claim.existing) == ("condition", rows[2])
@@ -147,7 +149,7 @@ async def test_others_wait_for_a_claim_until_its_transaction_ends(
         assert await triggers.claim(trigger())
         with db.detached():
             rival = asyncio.create_task(triggers.claim(trigger("another")))
-        await asyncio.sleep(0.1)
+        await until_waiting(db)
         assert not rival.done()
     assert (await rival).lost_by == "condition"
 
@@ -217,17 +219,14 @@ async def test_what_is_no_trigger_or_lies_in_the_future_claims_nothing(
 async def test_the_optional_unique_index_makes_no_difference_to_a_claim(
     db: Database, triggers: TriggerRepository
 ) -> None:
-    await db.execute(
-        "CREATE UNIQUE INDEX uq ON polymarket_first_triggers (condition_id, threshold)"
-        " WHERE condition_id <> ''"
-    )
+    await db.execute(UNIQUE)
     assert await triggers.claim(trigger())
     assert (await triggers.claim(trigger("another"))).lost_by == "condition"
     assert await triggers.create(trigger("another")) == trigger()
 
 
 async def test_a_writer_that_knows_no_locks_is_met_as_an_existing_row(
-    triggers: TriggerRepository, db_url: str
+    db: Database, triggers: TriggerRepository, db_url: str
 ) -> None:
     """It inserts between a claim's look and its insert: the claim waits for it, and looks again."""
     old = await asyncpg.connect(db_url)
@@ -239,7 +238,7 @@ async def test_a_writer_that_knows_no_locks_is_met_as_an_existing_row(
         *(TOKEN, CONDITION),
     )
     rival = asyncio.create_task(triggers.claim(trigger()))
-    await asyncio.sleep(0.1)
+    await until_waiting(db)
     assert not rival.done()
     await block.commit()
     await old.close()

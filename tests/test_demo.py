@@ -15,7 +15,7 @@ from polymarket_bot.storage.mapping.statements import relation
 from polymarket_bot.storage.tables import LATE_TRADES, PRODUCTION
 from tests.commands import eventually, run, start, write_feed
 from tests.faults.record import SEED, TOLD, count, tell
-from tests.makers import CREATED, payload
+from tests.makers import CREATED, NOW, payload
 
 KILLS = count("DEMO_KILLS", 6)
 TIMING = ("seconds", "records_per_second", "kills")
@@ -91,14 +91,14 @@ async def test_demo_does_not_write_into_database_url(
 
 async def test_demo_replays_a_file_in_the_order_of_time(db_url: str, tmp_path: Path) -> None:
     newest_first = [
-        payload(timestamp=1_760_000_000 - 100 * n, size=n + 1, price=0.99 if n == 5 else 0.5)
+        payload(timestamp=NOW - 100 * n, size=n + 1, price=0.99 if n == 5 else 0.5)
         for n in range(9)
     ]
     feed = write_feed(tmp_path / "feed.jsonl", newest_first)
     outcome = await run("demo", "--url", db_url, "--feed", feed, "--json", cwd=tmp_path)
     report = outcome.json
     assert (report["inserted"], report["late"], report["stale"]) == (9, 0, 0)
-    assert {row["trigger_timestamp"] for row in report["triggers"]} == {1_760_000_000 - 500}
+    assert {row["trigger_timestamp"] for row in report["triggers"]} == {NOW - 500}
     plotted = await run("demo", "--url", db_url, "--feed", feed, cwd=tmp_path)
     assert "No market was resolved" in plotted.out
 

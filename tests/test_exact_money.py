@@ -6,7 +6,7 @@ shortest decimals of what is stored (`tests.reals`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Context, Decimal
 from fractions import Fraction
 from itertools import count
@@ -25,7 +25,7 @@ from polymarket_bot.storage import (
     PositionRepository,
 )
 from polymarket_bot.storage.tables import EXIT_EVENTS, POSITIONS
-from tests.profiles import SHARED_DATABASE, Session, session
+from tests.profiles import SHARED_DATABASE, Session
 from tests.reals import kept, nearest_real
 from tests.strategies import long_decimals, reals, row, short_decimals
 
@@ -38,12 +38,6 @@ LONG = long_decimals(-(10**9), 10**9)
 SHARES = st.floats(2.0**-60, 1.25) | st.sampled_from((0, 1, 1.00000001, 1.0000001, 0.9999999))
 COSTS = reals(-(2.0**40), 2.0**40) | short_decimals(-6, 12)
 SPELLED: SearchStrategy[Callable[[Decimal], Any]] = st.sampled_from((Decimal, str, float))
-
-
-@pytest.fixture
-def on_database(db_url: str) -> Iterator[Session]:
-    with session(db_url) as opened:
-        yield opened
 
 
 def is_plain(value: Decimal) -> bool:

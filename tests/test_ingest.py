@@ -20,9 +20,7 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
 )
 from tests.commands import BLOCKED, eventually
-from tests.makers import CONDITION, payload, trade
-
-NOW = 1_760_000_000
+from tests.makers import CONDITION, NOW, payload, trade
 
 
 def payloads(number: int) -> list[dict[str, Any]]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,16 +16,15 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
 )
-from tests.makers import payload
-from tests.profiles import SHARED_DATABASE, Session, session
+from tests.makers import NOW, payload
+from tests.profiles import SHARED_DATABASE, Session
+from tests.questions import deadlocks
 
-NOW = 1_760_000_000
 CONDITIONS = ("a", "b", "c")
 NOT_BEFORE = NOW - 50
 FORMS = (dict, json.dumps, lambda fields: json.dumps(fields).encode(), PolymarketTrade.from_api)
 SKIPPED = (payload(type="REDEEM", asset=""), payload(timestamp=NOT_BEFORE - 1))
 REFUSED = (payload(price=2), payload(timestamp=9_999_999_999), payload(asset=None), "{", None, 7)
-DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,6 @@ FEEDS = st.lists(st.one_of(TRADES, st.sampled_from(["skipped", "refused"])), max
 WATERMARKS = st.dictionaries(st.sampled_from(CONDITIONS), st.integers(NOW - 6, NOW + 6))
 
 
-@pytest.fixture
-def shared(db_url: str) -> Iterator[Session]:
-    with session(db_url) as opened:
-        yield opened
-
-
 @SHARED_DATABASE
 @given(
     feeds=st.lists(st.tuples(FEEDS, st.integers(1, 30)), min_size=1, max_size=4),
@@ -68,10 +59,14 @@ def shared(db_url: str) -> Iterator[Session]:
     data=st.data(),
 )
 def test_what_is_counted_and_stored_is_what_the_model_says(
-    shared: Session, feeds: Any, known: list[Known], watermarks: dict[str, int], data: st.DataObject
+    on_database: Session,
+    feeds: Any,
+    known: list[Known],
+    watermarks: dict[str, int],
+    data: st.DataObject,
 ) -> None:
     feeds = [([_record(data, item) for item in feed], feed, size) for feed, size in feeds]
-    shared.run(check(shared, feeds, set(known), watermarks))
+    on_database.run(check(on_database, feeds, set(known), watermarks))
 
 
 def _record(data: st.DataObject, item: Known | str) -> Any:
@@ -80,11 +75,13 @@ def _record(data: st.DataObject, item: Known | str) -> Any:
     return data.draw(st.sampled_from(SKIPPED if item == "skipped" else REFUSED))
 
 
-async def check(shared: Session, feeds: Any, known: set[Known], watermarks: dict[str, int]) -> None:
-    trades = TradeRepository(shared.db)
-    await shared.db.execute("TRUNCATE polymarket_trades, trade_watermarks, ops.late_trades")
+async def check(
+    on_database: Session, feeds: Any, known: set[Known], watermarks: dict[str, int]
+) -> None:
+    trades = TradeRepository(on_database.db)
+    await on_database.db.execute("TRUNCATE polymarket_trades, trade_watermarks, ops.late_trades")
     await trades.ingest(item.record(dict) for item in known)
-    await TradeWatermarkRepository(shared.db).update_many(watermarks)
+    await TradeWatermarkRepository(on_database.db).update_many(watermarks)
     reports = await asyncio.gather(
         *(
             trades.ingest(records, not_before=NOT_BEFORE, batch_size=size)
@@ -98,7 +95,7 @@ async def check(shared: Session, feeds: Any, known: set[Known], watermarks: dict
     assert sum(report.inserted for report in reports) == len(new)
     late = {item for item in new if item.time <= watermarks.get(item.condition, 0)}
     assert sum(report.late for report in reports) == len(late)
-    await hold_to_rows(shared, known | new, late)
+    await hold_to_rows(on_database, known | new, late)
 
 
 def hold_to_feed(report: IngestReport, feed: list[Any]) -> None:
@@ -111,12 +108,12 @@ def hold_to_feed(report: IngestReport, feed: list[Any]) -> None:
     ]
 
 
-async def hold_to_rows(shared: Session, stored: set[Known], late: set[Known]) -> None:
-    rows = await shared.db.fetch(
+async def hold_to_rows(on_database: Session, stored: set[Known], late: set[Known]) -> None:
+    rows = await on_database.db.fetch(
         "SELECT condition_id, timestamp, size::int - 1, late.trade_id IS NOT NULL "
         "FROM polymarket_trades LEFT JOIN ops.late_trades AS late USING (condition_id, trade_id)"
     )
     expected = {(item.condition, item.time, item.number, item in late) for item in stored}
     assert {tuple(row) for row in rows} == expected
     assert len(rows) == len(expected)
-    assert await shared.db.fetchval(DEADLOCKS) == 0
+    assert await deadlocks(on_database.db) == 0

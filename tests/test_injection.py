@@ -177,6 +177,7 @@ async def test_a_dependency_does_not_draw_its_user_into_the_transaction(
         async with db.transaction(), in_transaction() as other:
             await trades.create(TRADE.model_copy(update={"trade_id": "u"}))
             assert await TradeRepository(other).count() == 1
+    assert await trades.count() == 2, "the body did not run"
 
 
 async def test_a_separate_transaction_keeps_to_itself_inside_a_block(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, NotInitialized, WrongLoop
+from tests.commands import eventually
 from tests.faults.proxy import Action, Proxy
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON slow
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()
 """
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-MINE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+NONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name"
 
 
 @pytest.fixture
@@ -41,9 +42,7 @@ async def write(db: Database) -> None:
 async def in_commit(db: Database, small: Database) -> asyncio.Task[None]:
     """Begin to write; return the task when its COMMIT waits for the advisory lock."""
     task = asyncio.create_task(write(small))
-    mine = f"{WAITING} AND datname = current_database()"
-    while not await db.fetchval(mine):  # noqa: ASYNC110 - seen only by looking
-        await asyncio.sleep(0.01)
+    await eventually(db, f"{WAITING} AND datname = current_database()")
     return task
 
 
@@ -93,9 +92,7 @@ async def test_a_close_that_is_cancelled_leaves_no_session_behind(
             async with asyncio.timeout(0.1):
                 await closing.close(60)
         await closing.close()
-    async with asyncio.timeout(30):
-        while await db.fetchval(MINE, "the closing one"):  # noqa: ASYNC110 - seen only by looking
-            await asyncio.sleep(0.01)
+    await eventually(db, f"{NONE} = 'the closing one'")
 
 
 async def test_a_close_ends_a_connection_that_is_being_opened(db: Database, db_url: str) -> None:
@@ -113,9 +110,7 @@ async def test_a_close_ends_a_connection_that_is_being_opened(db: Database, db_u
         await closing
         with pytest.raises(NotInitialized):
             await late
-        async with asyncio.timeout(30):
-            while await db.fetchval(MINE, "opening"):  # noqa: ASYNC110 - seen only by looking
-                await asyncio.sleep(0.01)
+        await eventually(db, f"{NONE} = 'opening'")
 
 
 def test_a_close_in_another_loop_says_where_it_belongs(db_url: str) -> None:

@@ -13,14 +13,9 @@ from polymarket_bot.storage import (
     TradeRepository,
     TradeWatermarkRepository,
 )
-from tests.commands import eventually
-from tests.handing_over import NOW, Seen, anything, at, nothing, trades_config
-from tests.makers import CONDITION, trade
-
-WAITS = """
-SELECT count(*) > 0 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
-"""
+from tests.handing_over import Seen, anything, at, nothing, trades_config
+from tests.makers import CONDITION, NOW, trade
+from tests.questions import until_waiting
 
 
 async def test_what_arrives_at_or_behind_the_watermark_is_handed_over_once(
@@ -104,7 +99,7 @@ async def test_a_trade_of_a_transaction_that_began_before_the_watermark_moved_is
     ingesting = asyncio.create_task(ingest_slowly())
     await entered.wait()
     processing = asyncio.create_task(trades.process_new(CONDITION, seen))
-    await eventually(db, WAITS)
+    await until_waiting(db)
     assert seen.calls == [["a"]]  # it is handed over, and waits for the other's commit
     go_on.set()
     await asyncio.gather(ingesting, processing)
@@ -126,7 +121,7 @@ async def test_an_ingest_that_waits_for_the_gate_sees_the_watermark_that_was_mov
     processing = asyncio.create_task(process())
     await moved.wait()
     ingesting = asyncio.create_task(trades.ingest(at(3, "b")))
-    await eventually(db, WAITS)
+    await until_waiting(db)
     go_on.set()
     await processing
     assert (await ingesting).late == 1

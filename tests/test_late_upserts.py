@@ -16,8 +16,8 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
 )
 from tests.commands import BLOCKED, eventually
-from tests.handing_over import NOW, anything, at
-from tests.makers import CONDITION, trade
+from tests.handing_over import anything, at
+from tests.makers import CONDITION, NOW, trade
 
 (LATE,) = at(-1, "late")
 WAYS = pytest.mark.parametrize("way", ["upsert", "upsert_many"])

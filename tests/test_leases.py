@@ -172,6 +172,7 @@ async def test_idle_connections_are_closed_down_to_those_that_are_kept(
     config = DatabaseConfig(url=db_url, min_connections=1, max_connections=6, max_idle=0.05)
     async with Database(config) as busy:
         await asyncio.gather(*(busy.fetchval("SELECT pg_sleep(0.02)") for _ in range(6)))
+        assert busy.stats().connections_num >= 6
         async with asyncio.timeout(20):
             while await backends(db) > 1:  # noqa: ASYNC110 - the server is only seen by looking
                 await asyncio.sleep(0.02)

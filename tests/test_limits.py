@@ -20,6 +20,7 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
     TransactionError,
 )
+from tests.questions import until_waiting
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ async def test_detached_work_is_no_part_of_the_block(db: Database) -> None:
 async def test_cancellation_during_commit_waits_for_it(db: Database) -> None:
     await db.execute(
         "CREATE TABLE slow (n int); CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';"
+        " 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';"
         "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON slow"
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()"
     )
@@ -174,9 +175,11 @@ async def test_cancellation_during_commit_waits_for_it(db: Database) -> None:
         async with db.transaction():
             await db.execute("INSERT INTO slow VALUES (1)")
 
-    task = asyncio.create_task(write())
-    await asyncio.sleep(0.15)
-    task.cancel()
+    async with db.separate_transaction() as other:
+        await other.execute("SELECT pg_advisory_xact_lock(1)")
+        task = asyncio.create_task(write())
+        await until_waiting(db)
+        task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
     assert "COMMIT was in flight: it was committed" in caught.value.__notes__

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from polymarket_bot.storage import DailyPnl, DailyPnlRepository, Database, PositionRepository
 from polymarket_bot.storage.tables import POSITIONS
-from tests.profiles import SHARED_DATABASE, Session, session
+from tests.profiles import SHARED_DATABASE, Session
 from tests.reals import kept
 from tests.strategies import long_decimals, reals, row, short_decimals
 
@@ -27,12 +25,6 @@ DAYS = count()
 SUMS = reals(-(2.0**40), 2.0**40) | short_decimals(-6, 9) | long_decimals(-(10**6), 10**6, 12)
 LISTS = st.lists(SUMS, max_size=12)
 BOOKER = Path(__file__).with_name("booker.py")
-
-
-@pytest.fixture
-def on_database(db_url: str) -> Iterator[Session]:
-    with session(db_url) as opened:
-        yield opened
 
 
 def new_day() -> str:

@@ -17,6 +17,7 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
 )
 from tests.faults.record import SEED, TOLD, count, tell
+from tests.questions import until_waiting
 from tests.racing import Racer, race
 from tests.small_rows import approval, candidate, position
 
@@ -98,7 +99,7 @@ async def test_who_waits_for_a_close_that_is_rolled_back_closes(
         await block.start()
         assert await PositionRepository(connection).close(id_, "0.8", "first") is not None
         waiting = [asyncio.create_task(positions.close(id_, "0.7", f"{n}")) for n in range(4)]
-        await asyncio.sleep(0.1)
+        await until_waiting(db, len(waiting))
         assert not any(task.done() for task in waiting)
         await block.rollback()
     winner = await one_winner(positions, id_, await asyncio.gather(*waiting))
@@ -125,8 +126,9 @@ async def raced(url: str, *kinds: str) -> list[Racer]:
 
 
 async def winners(url: str, *kinds: str) -> dict[str, list[int]]:
-    """Let processes race for all rows, and return which of them each has won."""
+    """Let processes race for all rows, and return which of them each has won; none wins all."""
     racers = await raced(url, *kinds)
+    assert sum(any(is_won for _, is_won in racer.outcomes) for racer in racers) > 1, TOLD
     return {racer.name: [row for row, is_won in racer.outcomes if is_won] for racer in racers}
 
 
@@ -167,6 +169,7 @@ async def test_of_several_processes_the_latest_mark_stands_and_none_goes_back(
         mine = [(sent, then) for key, sent, then in outcomes if key == number]
         assert stood[str(number)] == max(sent for sent, _ in mine), TOLD
         assert all(sent <= then <= stood[str(number)] for sent, then in mine), TOLD
+    assert any(sent < then for _, sent, then in outcomes), f"{TOLD}: none has met another's"
     tell("racers", times=KEYS)
 
 
@@ -174,6 +177,7 @@ async def test_of_several_processes_one_decides_each_candidate(db: Database, db_
     await CandidateRepository(db).create_many(candidate(str(n)) for n in ROWS)
     racers = [Racer(db_url, "decide", f"racer {n}", 0, 0) for n in range(PROCESSES)]
     await race(racers)
+    assert sum(bool(racer.outcomes) for racer in racers) > 1, f"{TOLD}: one has decided all"
     decided = sorted(outcome[0] for racer in racers for outcome in racer.outcomes)
     assert decided == [row + 1 for row in ROWS], TOLD
     trades = await db.fetch("SELECT candidate_id FROM paper_trades")

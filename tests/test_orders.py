@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -16,22 +15,14 @@ from polymarket_bot.storage import (
 )
 from tests.makers import TOKEN
 from tests.refusals import Calls, assert_all_refused
-from tests.small_rows import order
+from tests.small_rows import order, sent
 
-DAY = datetime(2025, 10, 9, tzinfo=UTC)
 OTHER = "8" * 77
 
 
 @pytest.fixture
 def orders(db: Database) -> LiveOrderRepository:
     return LiveOrderRepository(db)
-
-
-async def sent(
-    orders: LiveOrderRepository, name: str | None, hour: int = 0, **changes: Any
-) -> LiveOrder:
-    """Store an order that was written down at an hour of the day."""
-    return await orders.create(order(name, submitted_at=DAY + timedelta(hours=hour), **changes))
 
 
 def names(rows: list[LiveOrder]) -> list[str | None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, NotInitialized, WrongLoop
+from tests.faults.support import eventually
 from tests.programs import in_thread
 
 
@@ -93,7 +94,7 @@ async def test_close_waits_for_connections_in_use(db_url: str) -> None:
     db = Database(DatabaseConfig(url=db_url))
     await db.initialize()
     running = asyncio.create_task(db.fetchval("SELECT 5 FROM pg_sleep(0.2)"))
-    await asyncio.sleep(0.05)
+    await eventually(lambda: bool(db.stats().holders))
     await db.close()
     assert await running == 5
 
@@ -109,7 +110,7 @@ async def test_close_ends_what_is_left_after_its_limit_and_names_the_holder(
             await connection.fetchval("SELECT pg_sleep(60)")
 
     holder = asyncio.create_task(hold(), name="the holder")
-    await asyncio.sleep(0.1)
+    await eventually(lambda: bool(db.stats().holders))
     with caplog.at_level(logging.WARNING):
         await db.close(timeout=0.1)
     assert "the holder" in caplog.text
@@ -122,7 +123,7 @@ async def test_callers_in_line_learn_that_the_pool_was_closed(db_url: str) -> No
     await db.initialize()
     async with db.connection():
         waiting = asyncio.create_task(db.fetchval("SELECT 1"))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: db.stats().requests_waiting == 1)
         closing = asyncio.create_task(db.close())
         with pytest.raises(NotInitialized):
             await waiting

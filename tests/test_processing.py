@@ -16,8 +16,8 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
     TriggerRepository,
 )
-from tests.handing_over import NOW, Seen, at, nothing, trades_config
-from tests.makers import CONDITION, trade, trigger
+from tests.handing_over import Seen, at, nothing, trades_config
+from tests.makers import CONDITION, NOW, trade, trigger
 
 
 async def test_new_trades_come_in_the_order_of_time_and_id(
@@ -171,11 +171,16 @@ async def test_a_busy_condition_is_skipped_and_another_is_not(
 
 async def test_of_many_workers_each_trade_is_handed_to_one(trades: TradeRepository) -> None:
     await trades.create_many(trade(f"{n:03}", timestamp=NOW + n // 3) for n in range(120))
-    seen = Seen()
+    seen, met = Seen(), asyncio.Event()
+
+    async def hand(given: list[PolymarketTrade]) -> None:
+        await met.wait()  # of those who are not given them
+        await seen(given)
 
     async def work() -> None:
-        while (report := await trades.process_new(CONDITION, seen, limit=7)).handled or report.busy:
-            pass
+        while (report := await trades.process_new(CONDITION, hand, limit=7)).handled or report.busy:
+            if report.busy:
+                met.set()
 
     await asyncio.gather(*(work() for _ in range(8)))
     assert list(chain(*seen.calls)) == [f"{n:03}" for n in range(120)]

@@ -22,8 +22,8 @@ from polymarket_bot.storage import (
     TriggerRepository,
     seed_files,
 )
-from tests.handing_over import NOW, anything, at, nothing
-from tests.makers import CONDITION, trigger
+from tests.handing_over import anything, at, nothing
+from tests.makers import CONDITION, NOW, trigger
 from tests.schemas import load
 
 
@@ -113,15 +113,17 @@ async def test_a_handler_that_lets_the_transaction_idle_gets_that_error(
     assert await anything(hasty) == [["a"]]
 
 
-async def test_a_slow_handler_that_runs_statements_is_not_idle(hasty: TradeRepository) -> None:
-    await hasty.create_many(at(0, "a"))
+async def test_a_slow_handler_that_runs_statements_is_not_idle(db_url: str) -> None:
+    async with Database(DatabaseConfig(url=db_url, idle_in_transaction_timeout=1.5)) as db:
+        trades = TradeRepository(db)
+        await trades.create_many(at(0, "a"))
 
-    async def ask(_: list[PolymarketTrade]) -> None:
-        for _turn in range(12):
-            await asyncio.sleep(0.1)
-            await hasty.count()
+        async def ask(_: list[PolymarketTrade]) -> None:
+            for _turn in range(25):
+                await asyncio.sleep(0.1)
+                await trades.count()
 
-    assert (await hasty.process_new(CONDITION, ask)).handled == 1
+        assert (await trades.process_new(CONDITION, ask)).handled == 1
 
 
 WRONG = [

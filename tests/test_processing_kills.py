@@ -10,6 +10,7 @@ from typing import Any
 
 from polymarket_bot.storage import Database
 from tests.faults.record import SEED, TOLD, count, tell
+from tests.questions import deadlocks
 from tests.racing import Racer
 
 KILLS = count("PROCESS_KILLS", 20)
@@ -110,6 +111,5 @@ async def test_every_effect_is_there_once_though_workers_and_ingesters_are_kille
     await crew.under_fire(KILLS)
     await crew.finish()
     await hold_to_once(db, crew)
-    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    assert await db.fetchval(deadlocks) == 0, TOLD
+    assert await deadlocks(db) == 0, TOLD
     tell("worker killed", times=len([racer for racer in crew.all if racer.status == -9]))

@@ -18,8 +18,8 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
     TransactionError,
 )
-from tests.handing_over import NOW, Seen, anything, at, nothing
-from tests.makers import CONDITION, trade
+from tests.handing_over import Seen, anything, at, nothing
+from tests.makers import CONDITION, NOW, trade
 
 Inner: TypeAlias = Callable[[Database, TradeRepository], Awaitable[object]]
 OTHER = "0xother"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -15,14 +14,8 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 from polymarket_bot.storage import Column, Database, Table, types
 from polymarket_bot.storage.tables import PRODUCTION
 from tests.every_table import WITH_EVERY_TABLE, for_each, key_of, repository
-from tests.profiles import EXAMPLES, SHARED_DATABASE, Session, session
+from tests.profiles import EXAMPLES, SHARED_DATABASE, Session
 from tests.strategies import kinds, models, optional, row
-
-
-@pytest.fixture
-def on_database(db_url: str) -> Iterator[Session]:
-    with session(db_url) as opened:
-        yield opened
 
 
 async def read_back(db: Database, table: Table[Any], model: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import pytest
 
@@ -11,6 +12,12 @@ from polymarket_bot.storage import (
     Database,
     HoldLost,
 )
+
+ASKED_IN_VAIN = """
+SELECT query_start FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock(%'
+  AND state = 'idle' AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')
+"""
 
 
 async def test_a_singleton_has_one_holder(db: Database) -> None:
@@ -27,16 +34,19 @@ async def test_a_singleton_has_one_holder(db: Database) -> None:
 async def test_a_singleton_waits_for_its_holder_as_long_as_it_is_told(db: Database) -> None:
     order: list[str] = []
 
-    async def first() -> None:
-        async with db.singleton("job"):
-            await asyncio.sleep(0.3)
-            order.append("first")
+    async def second() -> None:
+        async with db.singleton("job", timeout=60):
+            order.append("second")
 
-    task = asyncio.create_task(first())
-    await asyncio.sleep(0.15)
-    async with db.singleton("job", timeout=20):
-        order.append("second")
-    await task
+    async with db.singleton("job"):
+        waiting = asyncio.create_task(second())
+        asked: set[datetime] = set()
+        async with asyncio.timeout(60):
+            while len(asked) < 2:
+                asked.update(row["query_start"] for row in await db.fetch(ASKED_IN_VAIN))
+                await asyncio.sleep(0.01)
+        order.append("first")
+    await waiting
     assert order == ["first", "second"]
 
 

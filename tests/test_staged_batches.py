@@ -18,6 +18,7 @@ from polymarket_bot.storage import (
     TradeRepository,
 )
 from tests.makers import CONDITION, trade
+from tests.questions import deadlocks
 
 FEW, MANY = 499, 1_200
 STAGED = "SELECT count(*) FROM pg_class WHERE relname LIKE '%staged%'"
@@ -120,6 +121,5 @@ async def test_many_writers_of_the_same_rows_meet_without_deadlock(
     parts = [batch, batch[::-1], batch[: FEW - 1], batch[FEW:], batch[::3], batch[::-2]]
     counts = await asyncio.gather(*(trades.create_many(part) for part in parts * 3))
     assert sum(counts) == MANY == await trades.count()
-    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    assert await db.fetchval(deadlocks) == 0
+    assert await deadlocks(db) == 0
     assert {row.condition_id for row in await trades.get_all(limit=1)} == {CONDITION}

@@ -21,6 +21,7 @@ from polymarket_bot.storage import (
 )
 from tests.makers import CREATED, TOKEN
 from tests.places import PLACES, opened_in
+from tests.questions import clock
 from tests.small_rows import approval, position, store
 from tests.spellings import NO_TIMES, SPELLINGS, Spelling, canonical
 
@@ -34,11 +35,6 @@ async def db(request: pytest.FixtureRequest, db_url: str) -> AsyncIterator[Datab
     """An open `Database` in each of the places."""
     async with opened_in(request.param, db_url) as database:
         yield database
-
-
-async def clock(db: Database) -> datetime:
-    now: datetime = await db.fetchval("SELECT statement_timestamp()")
-    return now
 
 
 async def store_position(db: Database, token_id: str, entry_timestamp: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Context, Decimal
 from typing import Any
 
@@ -22,7 +21,7 @@ from polymarket_bot.storage import (
 )
 from polymarket_bot.storage.tables import EXIT_EVENTS, PRODUCTION
 from tests.makers import payload
-from tests.profiles import EXAMPLES, SHARED_DATABASE, Session, session
+from tests.profiles import EXAMPLES, SHARED_DATABASE, Session
 from tests.reals import kept
 from tests.strategies import optional, reals, row
 
@@ -39,12 +38,6 @@ WITH_EACH_COLUMN = pytest.mark.parametrize(
     ("table", "name"), REAL_COLUMNS, ids=[f"{table.name}.{name}" for table, name in REAL_COLUMNS]
 )
 WITH_EACH_TABLE = pytest.mark.parametrize("table", WITH_REALS, ids=lambda table: table.name)
-
-
-@pytest.fixture
-def on_database(db_url: str) -> Iterator[Session]:
-    with session(db_url) as opened:
-        yield opened
 
 
 def bounds(name: str) -> tuple[Decimal, Decimal]:

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from polymarket_bot.storage import Database, InvalidInput, PolymarketTrade, TradeRepository
-from tests.makers import CONDITION, TOKEN, trade
+from tests.makers import CONDITION, NOW, TOKEN, trade
 
-NOW = 1_760_000_000
 OTHER = "8" * 77
 
 

@@ -16,9 +16,7 @@ from polymarket_bot.storage import (
     PolymarketTrade,
     TradeRepository,
 )
-from tests.makers import CONDITION, trade, trigger
-
-NOW = 1_760_000_000
+from tests.makers import CONDITION, NOW, trade, trigger
 
 
 async def database_now(db: Database) -> int:

@@ -17,9 +17,7 @@ from polymarket_bot.storage import (
     TriggerRepository,
     TriggerWatermarkRepository,
 )
-from tests.makers import CONDITION, TOKEN, trigger
-
-NOW = 1_760_000_000
+from tests.makers import CONDITION, NOW, TOKEN, trigger
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from tests.commands import COMMAND, as_in_the_foreground, start
 from tests.small_rows import order
 
 INTERVAL = "0.1"
+HEALTHY = "+00:00 healthy\n"
+"""How a line ends that tells of nothing wrong; " healthy" is in the others, too."""
 
 
 async def left(process: asyncio.subprocess.Process) -> str:
@@ -31,20 +33,21 @@ async def line(process: asyncio.subprocess.Process) -> str:
 
 
 async def until(process: asyncio.subprocess.Process, text: str) -> str:
-    while text not in (found := await line(process)):
-        assert found, "it has ended"
-    return found
+    async with asyncio.timeout(60):
+        while text not in (found := await line(process)):
+            assert found, "it has ended"
+        return found
 
 
 async def test_each_look_is_a_line_that_tells_what_is_wrong_until_it_is_mended(
     db: Database, db_url: str, tmp_path: Path
 ) -> None:
     process = await start("status", "--watch", INTERVAL, "--url", db_url, cwd=tmp_path)
-    assert re.fullmatch(r"\S+T\S+\+00:00 healthy\n", await line(process))
+    assert re.fullmatch(r"\S+T\S+" + re.escape(HEALTHY), await line(process))
     row = await LiveOrderRepository(db).create(order(None))
     assert "orders without an answer of the exchange" in await until(process, " not healthy: ")
     await LiveOrderRepository(db).attach_order_id(row.id or 0, "o1")
-    await until(process, " healthy")
+    await until(process, HEALTHY)
     assert await left(process) == ""
 
 

@@ -12,16 +12,13 @@ from polymarket_bot.storage import (
     FutureTime,
     MarketScoresCache,
     MarketScoresCacheRepository,
-    ScoreHistory,
     ScoreHistoryRepository,
-    TradeWatchlistItem,
     TradeWatchlistRepository,
 )
-from tests.makers import CONDITION, TOKEN
+from tests.makers import CONDITION, NOW, TOKEN
+from tests.questions import unix_time
 from tests.refusals import Calls, assert_all_refused
-from tests.small_rows import score, scores, store, watched
-
-NOW = 1_760_000_000
+from tests.small_rows import score, scores, store, tokens, watched
 
 
 @pytest.fixture
@@ -37,14 +34,6 @@ def cache(db: Database) -> MarketScoresCacheRepository:
 @pytest.fixture
 def history(db: Database) -> ScoreHistoryRepository:
     return ScoreHistoryRepository(db)
-
-
-async def clock(db: Database) -> int:
-    return int(await db.fetchval("SELECT floor(extract(epoch FROM now()))::bigint"))
-
-
-def tokens(rows: list[TradeWatchlistItem] | list[ScoreHistory]) -> list[str | None]:
-    return [row.token_id for row in rows]
 
 
 async def test_of_items_for_a_token_the_first_stands(watchlist: TradeWatchlistRepository) -> None:
@@ -89,11 +78,11 @@ async def test_a_new_score_has_the_databases_time(
     db: Database, watchlist: TradeWatchlistRepository, history: ScoreHistoryRepository
 ) -> None:
     await watchlist.create(watched(initial_score=0.5, current_score=0.5, created_at=NOW))
-    before = await clock(db)
+    before = await unix_time(db)
     row = await watchlist.update_score(TOKEN, 0.75, 3.5)
     assert row is not None
     assert (row.initial_score, row.current_score, row.time_to_end_hours) == (0.5, 0.75, 3.5)
-    assert before <= (row.last_scored_at or 0) <= await clock(db)
+    assert before <= (row.last_scored_at or 0) <= await unix_time(db)
     assert (row.updated_at, row.created_at) == (row.last_scored_at, NOW)
     assert await watchlist.get_by_id(TOKEN) == row
     cleared = await watchlist.update_score(TOKEN, 0, None)
@@ -157,7 +146,7 @@ async def test_a_status_is_set_with_the_databases_time(
     db: Database, watchlist: TradeWatchlistRepository
 ) -> None:
     row = await watchlist.create(watched(current_score=0.5, updated_at=NOW))
-    before = await clock(db)
+    before = await unix_time(db)
     for change, status in (
         (watchlist.promote, "promoted"),
         (watchlist.mark_traded, "traded"),
@@ -167,7 +156,7 @@ async def test_a_status_is_set_with_the_databases_time(
         after = await change(TOKEN)
         assert after is not None
         assert after == row.model_copy(update={"status": status, "updated_at": after.updated_at})
-        assert before <= (after.updated_at or 0) <= await clock(db)
+        assert before <= (after.updated_at or 0) <= await unix_time(db)
         assert tokens(await watchlist.get_by_status(status)) == [TOKEN]
 
 
@@ -227,7 +216,7 @@ async def test_recent_scores_are_from_a_second_on(history: ScoreHistoryRepositor
 async def test_old_scores_are_cleaned_up_in_batches(
     db: Database, history: ScoreHistoryRepository
 ) -> None:
-    now = await clock(db)
+    now = await unix_time(db)
     old = [score(scored_at=now - 86_400 * 31) for _ in range(10_001)]
     await history.create_many([*old, score("young", scored_at=now - 86_400 * 29)])
     await history.create(score("no time", scored_at=None))
@@ -241,7 +230,7 @@ async def test_a_score_from_the_future_is_refused(
     db: Database, history: ScoreHistoryRepository
 ) -> None:
     with pytest.raises(FutureTime, match="scored_at"):
-        await history.create(score(scored_at=await clock(db) + 1_000))
+        await history.create(score(scored_at=await unix_time(db) + 1_000))
     assert await history.count() == 0
 
 

@@ -17,8 +17,6 @@ from polymarket_bot.storage import (
 )
 from tests.spellings import canonical
 
-BASE = 1_760_000_000
-
 
 def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
@@ -93,8 +91,3 @@ CANDIDATE = Kind(
 KINDS = (TRADE, TRIGGER, CANDIDATE)
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 """Run a test for each of the three."""
-
-
-async def clock(db: Database) -> int:
-    """Return the database's clock in Unix seconds."""
-    return int(await db.fetchval("SELECT floor(extract(epoch FROM now()))::bigint"))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -19,9 +19,6 @@ import asyncpg
 from polymarket_bot.storage.embedded.keeper.processes import server_processes
 from polymarket_bot.storage.embedded.keeper.protocol import Files
 from polymarket_bot.storage.embedded.layout import Layout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LIMIT = 30.0
 QUICK = {"fsync": "off"}
@@ -34,14 +31,6 @@ BROKEN = (
 )
 IS_ROOT = os.geteuid() == 0
 _OWNER_PROGRAM = Path(__file__).with_name("owner_process.py")
-
-
-async def eventually(condition: Callable[[], bool], *, limit: float = LIMIT) -> None:
-    """Wait for a condition; fail when the limit in seconds passes before it holds."""
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit} s"
-        await asyncio.sleep(0.01)
 
 
 def state(data_dir: Path) -> dict[str, Any]:

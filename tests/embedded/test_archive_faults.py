@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 import signal
 import subprocess
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,13 @@ from polymarket_bot.storage.embedded.replacement import replacement
 from polymarket_bot.storage.errors import EmbeddedServerError, StorageError
 from tests.commands import run, start
 from tests.faults.disks import SmallDisk, small_disk
+from tests.faults.record import SEED, TOLD, count, tell
+from tests.faults.support import eventually
 
 from .archives import contents, databases, fill, until
 from .support import (
     IS_ROOT,
     QUICK,
-    eventually,
     has_ended,
     kill,
     make_folder,
@@ -43,8 +44,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("prepared")
 root_only = pytest.mark.skipif(not IS_ROOT, reason="only root may mount a small disk")
 
-SEED = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(2**32))
-ROUNDS = int(os.environ.get("TORTURE_ROUNDS") or 4)
+ROUNDS = count("ROUNDS", 4)
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 MANY = """
 INSERT INTO polymarket_trades (condition_id, trade_id, token_id, timestamp)
@@ -147,36 +147,50 @@ async def test_a_restore_that_is_ended_leaves_the_old_data_and_no_process(
         assert await contents(server.url) == before
 
 
-async def test_commands_killed_at_any_instant_leave_the_old_or_the_new(data_dir: Path) -> None:
-    folder, chance = data_dir.parent, random.Random(SEED)  # noqa: S311 - instants, no secrets
-    async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
-        await fill(server.url)
-        small = await contents(server.url)
-        await dump(data_dir, folder / "small")
-        await query(server.url, MANY)
-        large = await contents(server.url)
-        size = await dump(data_dir, folder / "large")
-        for number in range(ROUNDS):
-            told = f"TORTURE_SEED={SEED}, round {number}"
-            await _killed("dump", "--force", "new", data_dir, chance.uniform(0, 3))
-            if (folder / "new").exists():
-                assert (folder / "new").stat().st_size == pytest.approx(size, rel=0.01), told
-            await _killed("restore", "--replace", "small", data_dir, chance.uniform(0.3, 3))
-            assert await contents(server.url) in (small, large), told
-            async with replacement(data_dir, folder / "large", replace=True):
-                pass
-            assert await contents(server.url) == large, told
-            assert await databases(server.url) == WITHOUT_REST, told
+async def seconds_of(data_dir: Path, *arguments: str) -> float:
+    """Run a command to its end, and return how long it takes here."""
+    began = time.monotonic()
+    done = await run("db", *arguments, "--data-dir", data_dir, cwd=data_dir.parent)
+    assert done.status == 0, done.err
+    return time.monotonic() - began
 
 
-async def _killed(name: str, option: str, file: str, data_dir: Path, after: float) -> None:
-    arguments = ("db", name, option, file, "--data-dir", data_dir)
-    process = await start(*arguments, cwd=data_dir.parent)
+async def is_killed(after: float, data_dir: Path, *arguments: str) -> bool:
+    """Run a command, and tell whether it still ran when it was killed after so many seconds."""
+    process = await start("db", *arguments, "--data-dir", data_dir, cwd=data_dir.parent)
     await asyncio.sleep(after)
     if process.returncode is None:
         process.kill()
     await process.communicate()
     await eventually(lambda: not tools(data_dir))
+    return process.returncode == -signal.SIGKILL
+
+
+async def test_commands_killed_at_any_instant_leave_the_old_or_the_new(data_dir: Path) -> None:
+    folder, chance = data_dir.parent, random.Random(SEED)  # noqa: S311 - instants, no secrets
+    dumping, restoring = ("dump", "--force", "new"), ("restore", "--replace", "small")
+    killed = 0
+    async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
+        await fill(server.url)
+        small = await contents(server.url)
+        await dump(data_dir, folder / "small")
+        to_restore = await seconds_of(data_dir, *restoring)
+        await query(server.url, MANY)
+        large = await contents(server.url)
+        size = await dump(data_dir, folder / "large")
+        to_dump = await seconds_of(data_dir, *dumping)
+        for number in range(ROUNDS):
+            told, part = f"{TOLD}, round {number}", (number / ROUNDS, (number + 1) / ROUNDS)
+            killed += await is_killed(to_dump * chance.uniform(*part), data_dir, *dumping)
+            assert (folder / "new").stat().st_size == pytest.approx(size, rel=0.01), told
+            killed += await is_killed(to_restore * chance.uniform(*part), data_dir, *restoring)
+            assert await contents(server.url) in (small, large), told
+            async with replacement(data_dir, folder / "large", replace=True):
+                pass
+            assert await contents(server.url) == large, told
+            assert await databases(server.url) == WITHOUT_REST, told
+    assert killed, f"{TOLD}: each had ended before its instant"
+    tell("embedded", times=killed)
 
 
 async def test_a_restore_whose_server_is_killed_leaves_the_old_data(data_dir: Path) -> None:

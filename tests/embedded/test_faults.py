@@ -18,11 +18,11 @@ from polymarket_bot.storage.embedded import EmbeddedPostgres, owner_pids, runnin
 from polymarket_bot.storage.embedded.keeper import processes
 from polymarket_bot.storage.embedded.keeper.protocol import Files
 from polymarket_bot.storage.errors import EmbeddedServerError
+from tests.faults.support import eventually
 
 from .support import (
     LIMIT,
     QUICK,
-    eventually,
     has_ended,
     kill,
     query,
@@ -78,9 +78,11 @@ async def test_a_killed_server_comes_back_while_one_of_its_queries_goes_on(data_
 async def test_a_start_during_the_recovery_waits_for_its_end(data_dir: Path) -> None:
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:
         await query(server.url, TABLE)
-        kill(state(data_dir)["postmaster"])
+        killed = state(data_dir)["postmaster"]
+        kill(killed)
+        await eventually(partial(has_ended, killed))
         await server.start()
-        assert await query_when_back(server.url, ANSWER) == 42
+        assert await query(server.url, ANSWER) == 42
 
 
 @pytest.mark.skipif(
@@ -174,12 +176,15 @@ async def test_stale_files_are_not_in_the_way(data_dir: Path) -> None:
     assert not server_pids(data_dir)
 
 
-def test_both_ways_to_list_processes_find_the_same() -> None:
-    mine = {pid: text for pid, text in processes._listed_by_ps(os.geteuid()) if pid == os.getpid()}
-    assert mine
-    assert mine.keys() <= dict(processes._listed_in_proc(os.geteuid())).keys() or (
-        sys.platform != "linux"
-    )
+async def test_both_ways_to_list_processes_find_the_server(data_dir: Path) -> None:
+    ways = [processes._listed_by_ps]
+    if sys.platform == "linux":
+        ways.append(processes._listed_in_proc)
+    async with EmbeddedPostgres(data_dir, settings=QUICK):
+        user, main = (data_dir / "pgdata").stat().st_uid, state(data_dir)["postmaster"]
+        by_ps, *others = [dict(way(user))[main].strip() for way in ways]
+    assert "/postgres -D " in by_ps
+    assert others == [by_ps] * len(others)
 
 
 def _litter(files: Files) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.embedded.keeper.processes import wait_until
+from tests.faults.support import eventually
 
-from .support import LIMIT, QUICK, eventually, kill, processes_naming, query, remove, unfinished
+from .support import LIMIT, QUICK, kill, processes_naming, query, remove, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polymarket_bot.storage.embedded import EmbeddedPostgres, owner_pids, running_url
+from tests.faults.support import eventually
 
-from .support import QUICK, eventually, query, server_pids, state
+from .support import QUICK, query, server_pids, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,9 @@ import pytest
 from polymarket_bot.storage.embedded import EmbeddedPostgres, owner_pids, running_url
 from polymarket_bot.storage.embedded.binaries import binaries_for
 from polymarket_bot.storage.errors import EmbeddedServerError
+from tests.faults.support import eventually
 
-from .support import QUICK, eventually, exists, query, server_pids, state
+from .support import QUICK, exists, query, server_pids, state
 
 if TYPE_CHECKING:
     from pathlib import Path

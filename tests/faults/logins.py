@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SECRET = "hunter2"  # noqa: S105 - the server asks for it
 PRODUCTION = "production"
 """The login that production's tables belong to; it may make roles, and is no superuser."""
+OWNERS = """
+SELECT array_agg(DISTINCT tableowner::text) FROM pg_tables WHERE schemaname IN ('public', 'ops')
+"""
+"""Asks whom the tables belong to."""
 
 
 class Place:

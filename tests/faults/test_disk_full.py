@@ -21,7 +21,7 @@ from polymarket_bot.storage import (
 )
 from tests.commands import run
 from tests.hostile_values import INCOMPRESSIBLE
-from tests.makers import payload
+from tests.makers import NOW, payload
 
 from .disks import SmallDisk, small_disk
 from .processes import give_to
@@ -32,7 +32,6 @@ from .support import eventually, hold_to_whole
 ROUNDS = count("ROUNDS", 2)
 PAGE = 600  # enough to go through a temporary table
 LONG = INCOMPRESSIBLE[:900]
-NOW = 1_760_000_000
 PAGES = """
 SELECT left(trade_id, 4)::int AS page, count(*) AS trades FROM polymarket_trades GROUP BY 1
 """

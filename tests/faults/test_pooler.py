@@ -24,11 +24,12 @@ from polymarket_bot.storage import (
     TradeWatermarkRepository,
     TriggerRepository,
 )
-from tests.makers import payload, trade, trigger
+from tests.makers import NOW, payload, trade, trigger
 
 from .pgbouncer import PgBouncer, pgbouncer_binary
+from .proxy import Proxy
 from .record import SEED, TOLD, count, tell
-from .support import connected, require
+from .support import connected, eventually, require
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -89,15 +90,15 @@ class Asker:
         trades = TradeRepository(self._db)
         stored = await trades.create(trade(token, condition_id=token))
         assert (stored.trade_id, stored.condition_id) == (token, token)
-        record = payload(conditionId=token, timestamp=1_760_000_001, asset=str(number))
+        record = payload(conditionId=token, timestamp=NOW + 1, asset=str(number))
         assert (await trades.ingest([record])).inserted == 1
         newest, first = await trades.get_by_condition(token)
         assert (newest.token_id, first.trade_id) == (str(number), token)
 
     async def _mark(self, token: str, number: int) -> None:
         marks = TradeWatermarkRepository(self._db)
-        assert (await marks.update(token, 1_760_000_000 + number)).condition_id == token
-        assert await marks.get_timestamp(token) == 1_760_000_000 + number
+        assert (await marks.update(token, NOW + number)).condition_id == token
+        assert await marks.get_timestamp(token) == NOW + number
 
     async def _trigger(self, token: str, _: int) -> None:
         triggers = TriggerRepository(self._db)
@@ -187,15 +188,17 @@ async def test_a_full_pooler_is_no_undeclared_one_and_is_waited_for(
         config = DatabaseConfig(
             url=pool.url(), pooler="transaction", connect_timeout=0.5, min_connections=1
         )
-        async with connected(pool.url(), statement_cache_size=0):
-            with pytest.raises(ServerUnavailable, match="no more connections"):
-                await Database(config).initialize()
-            patient = Database(config.model_copy(update={"connect_timeout": 60}))
-            opening = asyncio.create_task(patient.initialize())
-            await asyncio.sleep(0.1)
-        await opening
-        assert await patient.health_check()
-        await patient.close()
+        async with Proxy.in_front_of(pool.url()) as proxy:
+            patience = {"url": proxy.url_through(pool.url()), "connect_timeout": 60}
+            patient = Database(config.model_copy(update=patience))
+            async with connected(pool.url(), statement_cache_size=0):
+                with pytest.raises(ServerUnavailable, match="no more connections"):
+                    await Database(config).initialize()
+                opening = asyncio.create_task(patient.initialize())
+                await eventually(lambda: proxy.figures.connections > 1)  # it comes again
+            await opening
+            assert await patient.health_check()
+            await patient.close()
 
 
 async def test_opening_ends_at_its_limit_while_the_server_behind_the_pooler_is_down(

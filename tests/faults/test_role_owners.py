@@ -19,8 +19,9 @@ from polymarket_bot.storage.ops import LeaseRepository
 from polymarket_bot.storage.schema import seeds
 from polymarket_bot.storage.schema.roles import Role
 from tests.makers import trade
+from tests.questions import deadlocks
 
-from .logins import PRODUCTION, Place, figures, production
+from .logins import OWNERS, PRODUCTION, Place, figures, production
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
     from .servers import Server
 
 WRITTEN = 300
-DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 LATER = "-- Later.\n\nCREATE TABLE IF NOT EXISTS later (id SERIAL PRIMARY KEY, said TEXT);\n"
-OWNERS = """
-SELECT array_agg(DISTINCT tableowner::text) FROM pg_tables WHERE schemaname IN ('public', 'ops')
-"""
 
 
 async def test_an_owner_takes_the_schema_back_and_makes_it_again_for_all(place: Place) -> None:
@@ -79,7 +76,7 @@ async def test_bots_of_the_login_that_the_tables_belonged_to_go_on(roles_server:
             group.create_task(_writes(bot))
             group.create_task(_grants(place))
         assert await TradeRepository(bot).count() == 1 + WRITTEN
-        assert await bot.fetchval(DEADLOCKS) == 0
+        assert await deadlocks(bot) == 0
         await bot.execute("ALTER TABLE positions ADD COLUMN mine int")
         assert await bot.fetchval(OWNERS) == ["storage_owner"]
 

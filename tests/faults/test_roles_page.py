@@ -11,6 +11,7 @@ from polymarket_bot.storage import Database, DatabaseConfig, NotPermitted
 from tests.test_operations import CHECK, MIGRATE, commands, told
 from tests.writers import production, shell
 
+from .logins import OWNERS
 from .servers import USER, Server, Template
 from .support import value
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 GRANT = "polymarket-storage grant"
 LOGINS = ("deployer", "bot", "dashboard")
-OWNERS = """
-SELECT array_agg(DISTINCT tableowner::text) FROM pg_tables WHERE schemaname IN ('public', 'ops')
-"""
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from polymarket_bot.storage import Database, DatabaseConfig
 from tests.alarms import said, status
 from tests.commands import start
-from tests.test_watch import left, line, until
+from tests.test_watch import HEALTHY, left, line, until
 
 from .replica import Replica
 from .servers import Server, Template
@@ -67,14 +67,14 @@ async def test_a_watch_goes_on_when_the_server_comes_back(server: Server, tmp_pa
     arguments = ("status", "--watch", "0.1", "--url", server.url())
     lines = await start(*arguments, cwd=tmp_path)
     objects = await start(*arguments, "--json", cwd=tmp_path)
-    await until(lines, " healthy")
+    await until(lines, HEALTHY)
     await until(objects, '"healthy": true')
     for end in (server.stop, server.kill):
         await end()
-        assert "look whether the server runs" in await until(lines, " not healthy: ")
+        assert " not healthy: " in await until(lines, "look whether the server runs")
         assert json.loads(await until(objects, '"error": '))["healthy"] is False
         await server.start()
-        await until(lines, " healthy")
+        await until(lines, HEALTHY)
         await until(objects, '"healthy": true')
     assert await left(lines) == await left(objects) == ""
 
@@ -85,5 +85,5 @@ async def test_a_watch_may_begin_before_the_server_does(server: Server, tmp_path
     process = await start("status", "--watch", "0.1", "--url", server.url(), cwd=tmp_path)
     assert " not healthy: " in await line(process)
     await server.start()
-    await until(process, " healthy")
+    await until(process, HEALTHY)
     assert await left(process) == ""

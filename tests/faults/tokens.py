@@ -6,11 +6,12 @@ import asyncio
 import itertools
 import operator
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from polymarket_bot.storage import AlreadyExists, ConnectionLost, Database, Outcome, StorageError
 
+from .record import SEED
 from .support import LIMIT, eventually
 
 if TYPE_CHECKING:
@@ -66,11 +67,12 @@ class Writers:
             assert outcome not in NOT_STORED or token not in found
 
     async def _write(self, writer: int, end: asyncio.Event) -> None:
+        chance = random.Random(SEED + writer)  # noqa: S311 - repeatable, no secret
         while not end.is_set():
             token = f"{writer}-{next(self._numbers)}"
             try:
                 async with asyncio.timeout(LIMIT):  # whatever happens, it hangs no longer
-                    await self._store(token)
+                    await self._store(token, in_block=chance.random() < 0.5)
                 self.stored.add(token)
                 self._each[writer] += 1
             except ConnectionLost as lost:
@@ -79,9 +81,6 @@ class Writers:
                 self.failures.append(error)
                 await asyncio.sleep(0.01)
 
-    async def _store(self, token: str) -> None:
-        if random.random() < 0.5:  # noqa: S311 - any mixture does
-            await self._db.execute(INSERT, token)
-            return
-        async with self._db.transaction():
+    async def _store(self, token: str, *, in_block: bool) -> None:
+        async with self._db.transaction() if in_block else nullcontext():
             await self._db.execute(INSERT, token)
