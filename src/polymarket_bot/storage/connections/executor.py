@@ -64,11 +64,20 @@ class Statement:
         except UnicodeEncodeError:
             raise
         except (ValueError, OverflowError) as error:  # the message may show the value
-            if self.copied is not None:
+            if self.copied is not None or not _can_be_shown(self.args):
                 raise asyncpg.DataError(f"a value cannot be sent: {error}") from error
             raise asyncpg.InterfaceError(
                 f"the statement was run, and its answer cannot be read: {error}"
             ) from error
+
+
+def _can_be_shown(args: tuple[object, ...]) -> bool:
+    """Tell whether the driver can say which argument it does not take: no number is too long."""
+    try:
+        repr(args)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_seconds(value: object) -> bool:
