@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import ssl
 import time
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -23,6 +25,7 @@ from polymarket_bot.storage.errors import (
 )
 
 _log = logging.getLogger(__name__)
+_NO_TLS = "rejected SSL upgrade"  # of the driver's errors in TLS's beginning, which have one class
 
 TIMELINE = """
 CASE WHEN pg_is_in_recovery() THEN NULL ELSE
@@ -187,15 +190,24 @@ async def _connect(
             raise _unexpected(config, direct=direct) from None
         raise ServerUnavailable(error) from error
     except ConnectionError as error:
-        if _has_no_tls(error):
+        if not _is_the_drivers(error):
+            raise
+        if _NO_TLS in str(error) and _requires_tls(config, direct=direct):
             raise TlsRefused(error) from error
-        raise
+        raise ConnectionResetError(str(error)) from error  # the server went meanwhile
     return connection
 
 
-def _has_no_tls(error: BaseException) -> bool:
-    """Tell whether a server has refused TLS: the system's own errors are of subclasses."""
+def _is_the_drivers(error: BaseException) -> bool:
+    """Tell whether the driver raised it, of TLS: the system's own errors are of subclasses."""
     return type(error) is ConnectionError
+
+
+def _requires_tls(config: DatabaseConfig, *, direct: bool) -> bool:
+    """Tell whether a connection without TLS is none."""
+    url = config.direct_url if direct and config.direct_url else config.dsn
+    given = parse_qs(urlsplit(url).query).get("sslmode", [os.environ.get("PGSSLMODE", "prefer")])
+    return (config.tls or given[-1]) not in {"disable", "allow", "prefer"}
 
 
 def _unexpected(config: DatabaseConfig, *, direct: bool = False) -> ConfigurationError:
@@ -212,7 +224,7 @@ def is_passing(error: BaseException) -> bool:
     """Tell whether opening a connection may succeed a little later."""
     if isinstance(error, ssl.SSLError):
         return isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError)
-    if _has_no_tls(error):
+    if _is_the_drivers(error):
         return False
     return isinstance(
         error,
