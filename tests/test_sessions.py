@@ -73,6 +73,7 @@ async def test_what_was_set_is_reset(
         "INSERT INTO settings VALUES ($1)",
         "CREATE TEMPORARY TABLE pg_temp.given (n int) ON COMMIT DROP",
         "SELECT 1 -- SET nothing",
+        "/* and so on */" * 60 + "SELECT 1",
     ],
 )
 def test_what_ends_with_its_transaction_costs_no_reset(statement: str) -> None:

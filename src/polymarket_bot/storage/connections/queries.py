@@ -9,10 +9,12 @@ from functools import lru_cache
 _SHOWN = 80
 # What outlives its transaction in a session. A word too many here costs a reset, no more.
 _CHANGES = re.compile(
-    r"""^(?:\s|--[^\n]*\n|/\*(?s:.*?)\*/)*(?:SET|RESET|LISTEN|UNLISTEN|LOAD|PREPARE|DEALLOCATE|DECLARE|DISCARD|DO|CALL|BEGIN
+    r"""^(?>\s+|--[^\n]*\n|/\*(?s:.*?)\*/)*+
+        (?:SET|RESET|LISTEN|UNLISTEN|LOAD|PREPARE|DEALLOCATE|DECLARE|DISCARD|DO|CALL|BEGIN
         |START|COMMIT|ROLLBACK|END|ABORT|SAVEPOINT|RELEASE)\b
     |;\s*\S
-    |set_config|advisory_lock\b|advisory_lock_shared\b|\bTEMP(?:ORARY)?\b(?!(?s:.*)\bON\s+COMMIT\s+DROP\b)""",
+    |set_config|advisory_lock\b|advisory_lock_shared\b
+    |\bTEMP(?:ORARY)?\b(?!(?s:.*)\bON\s+COMMIT\s+DROP\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 
