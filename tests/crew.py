@@ -134,6 +134,17 @@ async def work(crew: Crew) -> AsyncIterator[list[Any]]:
             return
 
 
+async def process_ahead(db: Database, conditions: int, trades: int, chance: random.Random) -> None:
+    """Store and process one trade of each condition: the tenth that is older then comes late."""
+    crew = Crew(db, conditions, trades, chance, asyncio.Event(), patient=False)
+    first = trades // 10
+    ahead = [_trade(number, conditions) for number in range(first, first + conditions)]
+    await TradeRepository(db).ingest(ahead)
+    crew.stopped.set()
+    async for _ in work(crew):
+        pass
+
+
 async def _note(
     crew: Crew, paper: PaperTradeRepository, how: str, trades: list[PolymarketTrade]
 ) -> None:

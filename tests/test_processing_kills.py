@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from polymarket_bot.storage import Database
+from tests.crew import process_ahead
 from tests.faults.record import SEED, TOLD, count, tell
 from tests.questions import deadlocks
 from tests.racing import Racer
@@ -41,6 +42,10 @@ class Crew:
         )
         self.all.append(racer)
         return racer
+
+    async def begin(self, db: Database) -> None:
+        """See to it that some trades come late, however fast the ingesters are."""
+        await process_ahead(db, CONDITIONS, self._trades, self._chance)
 
     async def under_fire(self, kills: int) -> None:
         """Let them work, and kill one after the other, `kills` in all."""
@@ -108,6 +113,7 @@ async def test_every_effect_is_there_once_though_workers_and_ingesters_are_kille
     db: Database, db_url: str
 ) -> None:
     crew = Crew(db_url)
+    await crew.begin(db)
     await crew.under_fire(KILLS)
     await crew.finish()
     await hold_to_once(db, crew)

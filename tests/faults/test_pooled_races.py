@@ -44,7 +44,8 @@ async def test_behind_a_pooler_every_effect_is_there_once_though_workers_are_kil
     server: Server, pooler: PgBouncer
 ) -> None:
     crew = Crew(pooler.url(), "", "transaction", trades=TRADES // 3)
-    await crew.under_fire(5)
-    await crew.finish()
     async with Database(DatabaseConfig(url=server.url())) as db:
+        await crew.begin(db)
+        await crew.under_fire(5)
+        await crew.finish()
         await hold_to_once(db, crew, trades=TRADES // 3)

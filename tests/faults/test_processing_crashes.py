@@ -18,6 +18,7 @@ async def test_every_effect_is_there_once_though_the_server_is_killed(server: Se
     async with Database(DatabaseConfig(url=server.url())) as db:
         await db.migrate()
         crew = Crew(server.url(), "patient", trades=2 * TRADES)
+        await crew.begin(db)
         await crew.finish([asyncio.create_task(crashes(server))])
         await hold_to_once(db, crew, trades=2 * TRADES)
     tell("server killed", times=CRASHES)
