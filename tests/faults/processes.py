@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _NOTHING = Path(os.devnull)
+_MEMORY, _ENOUGH = "/dev/shm", 4 * 2**30  # noqa: S108 - in a folder of its own
 # Waits for the test process to close its end of the pipe, be it by dying. Again and again, since
 # a server that is being ended may still write.
 _REMOVAL = """
@@ -52,9 +54,10 @@ class PortTakenError(ToolFailedError):
 def throwaway_folder() -> Iterator[Path]:
     """Make a folder that others can enter, short enough for sockets, and remove it at the end.
 
-    A shell removes it, which also does so when this process is killed.
+    It is in memory where that has room: a server's files survive its SIGKILL there as well. A
+    shell removes it, which also does so when this process is killed.
     """
-    folder = Path(tempfile.mkdtemp(prefix="pmb-faults-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="pmb-faults-", dir=_place()))
     folder.chmod(0o755)
     remover = subprocess.Popen(
         ("/bin/sh", "-c", _REMOVAL, "sh", str(folder)),
@@ -68,6 +71,11 @@ def throwaway_folder() -> Iterator[Path]:
         yield folder
     finally:
         remover.communicate()
+
+
+def _place() -> str:
+    roomy = os.access(_MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(_MEMORY).free >= _ENOUGH
+    return _MEMORY if roomy else "/tmp"  # noqa: S108
 
 
 def give_to(account: Account | None, *paths: Path) -> None:
