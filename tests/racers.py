@@ -25,6 +25,7 @@ from tests.makers import NOW
 
 TOKENS = 3
 CROWD = 125
+CONNECTIONS = 4
 _CREATED = "2025-10-09T12:00:00Z"
 
 
@@ -151,7 +152,9 @@ async def main(url: str, kind: str, name: str, count: str, seed: str, pooler: st
     """Race when a line arrives; print one line of JSON for each outcome, as it comes."""
     order = list(range(int(count)))
     random.Random(seed).shuffle(order)  # noqa: S311 - repeatable, no secret
-    config = DatabaseConfig(url=url, pooler=pooler or None, max_connections=4, lock_timeout=30)
+    config = DatabaseConfig(
+        url=url, pooler=pooler or None, max_connections=CONNECTIONS, lock_timeout=30
+    )
     async with Database(config) as db:
         print("ready", flush=True)  # noqa: T201 - to the test
         await asyncio.to_thread(sys.stdin.readline)

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from polymarket_bot.storage import Database
 from tests.programs import ROOT
+from tests.questions import until_waiting
 
 
 class Racer:
@@ -55,6 +57,15 @@ class Racer:
     def _kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
+
+
+async def race_together(db: Database, table: str, racers: list[Racer], each: int = 1) -> None:
+    """Let all go at one instant: the table is locked until as many connections of each wait."""
+    async with db.transaction():
+        await db.execute(f"LOCK TABLE {table}")
+        racing = asyncio.create_task(race(racers))
+        await until_waiting(db, len(racers) * each)
+    await racing
 
 
 async def race(racers: list[Racer], kill_after: Sequence[float | None] = ()) -> None:

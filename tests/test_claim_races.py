@@ -11,8 +11,8 @@ import pytest
 from polymarket_bot.storage import CandidateRepository, Database, DatabaseConfig, seed_files
 from tests.faults.record import SEED, TOLD, count, tell
 from tests.questions import deadlocks
-from tests.racers import TOKENS, wanted
-from tests.racing import Racer, race
+from tests.racers import CONNECTIONS, TOKENS, wanted
+from tests.racing import Racer, race, race_together
 from tests.schemas import UNIQUE, load
 from tests.small_rows import candidate
 
@@ -21,7 +21,8 @@ KILLS = count("KILLS", 12)
 CANDIDATES = count("CANDIDATES", 300)
 UNDER_FIRE = KILLS * 25  # conditions, so that some are free until the last is killed
 PROCESSES = 8
-ROWS = "SELECT condition_id, token_id, model_version FROM polymarket_first_triggers"
+TABLE = "polymarket_first_triggers"
+ROWS = f"SELECT condition_id, token_id, model_version FROM {TABLE}"
 
 
 def racers(url: str, kinds: list[str], *pooler: str, conditions: int = CONDITIONS) -> list[Racer]:
@@ -75,7 +76,7 @@ async def test_of_eight_processes_that_claim_everything_one_wins_each(
         if "unique" in seeds:
             await db.execute(UNIQUE)
         workers = racers(empty_url, ["claim"] * PROCESSES)
-        await race(workers)
+        await race_together(db, TABLE, workers)
         await judge(db, workers)
         assert sum(len(worker.outcomes) for worker in workers) == PROCESSES * CONDITIONS * TOKENS
     tell("racers", times=CONDITIONS)
@@ -85,14 +86,14 @@ async def test_of_a_thousand_tasks_in_eight_processes_one_wins_each(
     db: Database, db_url: str
 ) -> None:
     workers = racers(db_url, ["crowd"] * PROCESSES)
-    await race(workers)
+    await race_together(db, TABLE, workers, CONNECTIONS)
     await judge(db, workers)
     tell("racers", times=CONDITIONS)
 
 
 async def test_callers_of_the_old_pair_slip_past_no_claim(db: Database, db_url: str) -> None:
     workers = racers(db_url, ["old", "claim"] * (PROCESSES // 2))
-    await race(workers)
+    await race_together(db, TABLE, workers)
     await judge(db, workers)
     assert any(worker.outcomes for worker in workers[::2]), f"{TOLD}: no old pair found any free"
     tell("racers", times=CONDITIONS)

@@ -18,7 +18,8 @@ from polymarket_bot.storage import (
 )
 from tests.faults.record import SEED, TOLD, count, tell
 from tests.questions import until_waiting
-from tests.racing import Racer, race
+from tests.racers import CONNECTIONS
+from tests.racing import Racer, race_together
 from tests.small_rows import approval, candidate, position
 
 KEYS = count("KEYS", 40)
@@ -116,27 +117,30 @@ async def test_of_a_hundred_callers_one_consumes_an_approval(db: Database) -> No
     assert winner.status == "executed"
 
 
-async def raced(url: str, *kinds: str) -> list[Racer]:
-    """Let processes race for all rows."""
-    racers = [Racer(url, kind, f"racer {n}", KEYS, SEED + n) for n, kind in enumerate(kinds)]
-    await race(racers)
+def all_keys(url: str, *kinds: str) -> list[Racer]:
+    """Return processes that will race for all rows."""
+    return [Racer(url, kind, f"racer {n}", KEYS, SEED + n) for n, kind in enumerate(kinds)]
+
+
+def hold_to_all_keys(racers: list[Racer]) -> None:
     assert [racer.status for racer in racers] == [0] * len(racers), TOLD
     assert {len(racer.outcomes) for racer in racers} == {KEYS}
-    return racers
 
 
-async def winners(url: str, *kinds: str) -> dict[str, list[int]]:
+async def winners(db: Database, table: str, racers: list[Racer]) -> dict[str, list[int]]:
     """Let processes race for all rows, and return which of them each has won; none wins all."""
-    racers = await raced(url, *kinds)
+    await race_together(db, table, racers, CONNECTIONS)
+    hold_to_all_keys(racers)
     assert sum(any(is_won for _, is_won in racer.outcomes) for racer in racers) > 1, TOLD
     return {racer.name: [row for row, is_won in racer.outcomes if is_won] for racer in racers}
 
 
 async def test_of_several_processes_one_closes_or_resolves_each_position(
-    db_url: str, positions: PositionRepository
+    db: Database, db_url: str, positions: PositionRepository
 ) -> None:
     assert await opened(positions, KEYS) == [row + 1 for row in ROWS]
-    won = await winners(db_url, *["close"] * 4, *["resolve"] * 4)
+    racers = all_keys(db_url, *["close"] * 4, *["resolve"] * 4)
+    won = await winners(db, "positions", racers)
     assert sorted(chain(*won.values())) == list(ROWS)
     for name, numbers in won.items():
         for number in numbers:
@@ -151,7 +155,7 @@ async def test_of_several_processes_one_closes_or_resolves_each_position(
 async def test_of_several_processes_one_consumes_each_approval(db: Database, db_url: str) -> None:
     approvals = TradeApprovalRepository(db)
     await approvals.create_many(approval(str(n)) for n in ROWS)
-    won = await winners(db_url, *["consume"] * PROCESSES)
+    won = await winners(db, "trade_approvals", all_keys(db_url, *["consume"] * PROCESSES))
     assert sorted(chain(*won.values())) == list(ROWS)
     assert {row.status for row in await approvals.get_all()} == {"executed"}
     tell("racers", times=KEYS)
@@ -160,7 +164,9 @@ async def test_of_several_processes_one_consumes_each_approval(db: Database, db_
 async def test_of_several_processes_the_latest_mark_stands_and_none_goes_back(
     db: Database, db_url: str
 ) -> None:
-    racers = await raced(db_url, *["mark"] * PROCESSES)
+    racers = all_keys(db_url, *["mark"] * PROCESSES)
+    await race_together(db, "trade_watermarks", racers)
+    hold_to_all_keys(racers)
     stood = {
         row.condition_id: row.last_timestamp for row in await TradeWatermarkRepository(db).get_all()
     }
@@ -176,7 +182,7 @@ async def test_of_several_processes_the_latest_mark_stands_and_none_goes_back(
 async def test_of_several_processes_one_decides_each_candidate(db: Database, db_url: str) -> None:
     await CandidateRepository(db).create_many(candidate(str(n)) for n in ROWS)
     racers = [Racer(db_url, "decide", f"racer {n}", 0, 0) for n in range(PROCESSES)]
-    await race(racers)
+    await race_together(db, "polymarket_candidates", racers)
     assert sum(bool(racer.outcomes) for racer in racers) > 1, f"{TOLD}: one has decided all"
     decided = sorted(outcome[0] for racer in racers for outcome in racer.outcomes)
     assert decided == [row + 1 for row in ROWS], TOLD

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig
-from tests.racing import race
-from tests.test_claim_races import judge, racers
+from tests.racing import race_together
+from tests.test_claim_races import TABLE, judge, racers
 from tests.test_processing_kills import TRADES, Crew, hold_to_once
 
 from .pgbouncer import PgBouncer, pgbouncer_binary
@@ -35,8 +35,8 @@ async def test_of_eight_processes_behind_a_pooler_one_wins_each_claim(
     server: Server, pooler: PgBouncer
 ) -> None:
     workers = racers(pooler.url(), ["claim"] * 8, "transaction")
-    await race(workers)
     async with Database(DatabaseConfig(url=server.url())) as db:
+        await race_together(db, TABLE, workers)
         await judge(db, workers)
 
 
