@@ -6,15 +6,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from polymarket_bot.storage.config import DatabaseConfig
-from polymarket_bot.storage.connections.blocks import is_closed, terminate
-from polymarket_bot.storage.connections.driver import DRIVER_ERRORS, driver_errors
+from polymarket_bot.storage.connections.blocks import driver_errors_on, terminate
+from polymarket_bot.storage.connections.driver import DRIVER_ERRORS
 from polymarket_bot.storage.connections.sessions import connect_directly
-from polymarket_bot.storage.errors import ServerUnavailable
+from polymarket_bot.storage.errors import ConnectionLost, ServerUnavailable
 
 _log = logging.getLogger(__name__)
 _BEAT = 5.0
@@ -39,33 +39,42 @@ class Notification:
     missed: bool = False
 
 
+_Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_Queue: TypeAlias = "asyncio.Queue[Notification | None]"
+
+
 async def listen(config: DatabaseConfig, channel: str) -> AsyncIterator[Notification]:
     """Iterate over the notifications of `channel` for ever; see `Database.listen`."""
-    pause, first = 0.0, True
+    pause, again = 0.0, False
     while True:
         try:
-            connection = await connect_directly(config)
-        except ServerUnavailable as error:
-            if first:
+            connection, queue = await _listening(config, channel)
+        except (ServerUnavailable, ConnectionLost) as error:
+            if not again and isinstance(error, ServerUnavailable):
                 raise
             _log.warning("listening on %s: %s", channel, error)
-            pause = min(_LONGEST_PAUSE, 2 * pause + 0.05)
+            again, pause = True, min(_LONGEST_PAUSE, 2 * pause + 0.05)
             await asyncio.sleep(pause)
             continue
         try:
-            async for notification in _heard(connection, channel, again=not first):
+            if again:
+                yield Notification(channel, missed=True)
+            while (notification := await _next(connection, queue)) is not None:
                 yield notification
         finally:
             terminate(connection)
-        pause, first = 0.0, False
+        again, pause = True, 0.0
         _log.warning("listening on %s: the connection was lost, connecting again", channel)
 
 
-async def _heard(
-    connection: asyncpg.Connection[asyncpg.Record], channel: str, *, again: bool
-) -> AsyncIterator[Notification]:
-    """Iterate over what one connection hears, until it breaks."""
-    queue: asyncio.Queue[Notification | None] = asyncio.Queue()
+async def _listening(config: DatabaseConfig, channel: str) -> tuple[_Connection, _Queue]:
+    """Open a connection that listens, and the queue of what it hears; None tells its end.
+
+    Raises:
+        ServerUnavailable: there is no connection.
+        ConnectionLost: it broke at once.
+    """
+    queue: _Queue = asyncio.Queue()
 
     def hear(_: Any, pid: int, channel: str, payload: object) -> None:  # noqa: ANN401
         if queue.qsize() < _QUEUED:
@@ -73,23 +82,18 @@ async def _heard(
         elif queue.qsize() == _QUEUED:
             queue.put_nowait(Notification(channel, missed=True))
 
+    connection = await connect_directly(config)
     connection.add_termination_listener(lambda _: queue.put_nowait(None))
     try:
-        with driver_errors():
+        with driver_errors_on(connection):
             await connection.add_listener(channel, hear)
-    except Exception:
-        if not is_closed(connection):
-            raise
-        return
-    if again:
-        yield Notification(channel, missed=True)
-    while (notification := await _next(connection, queue)) is not None:
-        yield notification
+    except BaseException:
+        terminate(connection)
+        raise
+    return connection, queue
 
 
-async def _next(
-    connection: asyncpg.Connection[asyncpg.Record], queue: asyncio.Queue[Notification | None]
-) -> Notification | None:
+async def _next(connection: _Connection, queue: _Queue) -> Notification | None:
     """Return the next notification, or None when the connection is broken; look now and then."""
     while True:
         try:
