@@ -12,6 +12,8 @@ from polymarket_bot.storage.connections.sessions import TIMELINE
 from polymarket_bot.storage.errors import Outcome, StorageError
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from polymarket_bot.storage.connections.executor import Executor
 
 _log = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ _PATIENCE = 1.0
 _AHEAD = "ahead"
 _RUNNING = "in progress"
 # Of an id that it has not come to the server says nothing but an error; the newest in progress is
-# none that it has come to, either.
+# none that it has come to, either. Who is in progress is seen a moment later than the snapshot.
 _ITS_OWN = "backend_xid::text = ($1::text::numeric % 4294967296)::text"
 _STATUS = f"""
 SELECT CASE
@@ -56,7 +58,9 @@ async def look_up(db: Executor, written: Written) -> Outcome:
 
 async def _asked(db: Executor, written: Written) -> Outcome | None:
     """Return what the server says, None while the transaction is in progress."""
-    row = await db.fetchrow(_STATUS, written.xid, repeatable=True)
+    row = await _status(db, written)
+    if row is not None and row["status"] == _AHEAD:  # or it ended before it was looked for
+        row = await _status(db, written)
     if row is None or written.timeline is None or row["timeline"] is None:
         return Outcome.UNKNOWN
     if row["status"] == _RUNNING:
@@ -68,3 +72,7 @@ async def _asked(db: Executor, written: Written) -> Outcome | None:
     if row["status"] is None:
         return Outcome.UNKNOWN  # too long ago
     return _OUTCOMES.get(row["status"])
+
+
+async def _status(db: Executor, written: Written) -> asyncpg.Record | None:
+    return await db.fetchrow(_STATUS, written.xid, repeatable=True)
