@@ -24,6 +24,11 @@ from polymarket_bot.storage.connections.blocks import Written, transaction_block
 from polymarket_bot.storage.connections.executor import ConnectionExecutor
 from polymarket_bot.storage.connections.outcomes import look_up
 from polymarket_bot.storage.connections.savepoints import savepoint_block
+from polymarket_bot.storage.connections.sessions import (
+    connect_directly,
+    is_passing,
+    look_around,
+)
 from tests.makers import trade
 
 from .proxy import Action, Proxy
@@ -171,3 +176,14 @@ async def test_a_hold_whose_connection_is_cut_at_once_says_that_none_could_be_op
         await proxied.singleton("name").__aenter__()
     async with proxied.singleton("name"):
         pass
+
+
+async def test_a_connection_that_ends_before_its_first_statement_may_be_opened_again(
+    server: Server,
+) -> None:
+    config = DatabaseConfig(url=server.url())
+    connection = await connect_directly(config)
+    connection.terminate()
+    with pytest.raises(ConnectionResetError) as caught:
+        await look_around(connection, config)
+    assert is_passing(caught.value)

@@ -145,6 +145,7 @@ async def look_around(connection: Session, config: DatabaseConfig) -> None:
 
     Raises:
         PoolerUndeclared: there is a pooler, and the configuration does not say so.
+        ConnectionResetError: the server went right after the connection was opened.
     """
     try:
         facts = await connection.fetchrow(_FACTS)
@@ -157,8 +158,10 @@ async def look_around(connection: Session, config: DatabaseConfig) -> None:
         if config.pooler == "session":  # a pooler takes no startup settings
             connection.restored = _limits(config)
             await connection.execute(connection.restored)
-    except BaseException:
+    except BaseException as error:
         connection.terminate()  # the driver would wait for the end of a statement
+        if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+            raise ConnectionResetError(str(error)) from error  # the server went meanwhile
         raise
     connection.clear = connection.peer is not None
     if connection.clear:
