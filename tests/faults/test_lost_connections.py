@@ -17,6 +17,7 @@ from polymarket_bot.storage import (
     Outcome,
     QueryError,
     ServerUnavailable,
+    StatementTimeout,
     TradeRepository,
     TransactionAborted,
 )
@@ -187,3 +188,86 @@ async def test_a_connection_that_ends_before_its_first_statement_may_be_opened_a
     with pytest.raises(ConnectionResetError) as caught:
         await look_around(connection, config)
     assert is_passing(caught.value)
+
+
+@pytest.mark.parametrize("action", [Action.HOLD, Action.HOLD_REPLY])
+@pytest.mark.parametrize("limit", [0.2, 60])
+async def test_a_batch_that_is_given_up_at_begin_takes_nothing_later_with_it(
+    proxied: Database, server: Server, proxy: Proxy, action: Action, limit: float
+) -> None:
+    async with proxied.connection() as connection:
+        trades = TradeRepository(connection)
+        begin = proxy.when("^begin", action)
+        with pytest.raises((TimeoutError, StatementTimeout)):
+            async with asyncio.timeout(limit):  # or the connection's own limit comes first
+                await trades.create_many([trade("a"), trade("b")])
+        begin.release()
+        with pytest.raises(ConnectionLost) as caught:
+            await trades.create_many([trade("c"), trade("d")])
+        assert caught.value.outcome is Outcome.NOT_SENT
+    assert await value(server.url(), "SELECT count(*) FROM polymarket_trades") == 0
+    assert await TradeRepository(proxied).create_many([trade("a"), trade("b")]) == 2
+
+
+async def test_listening_goes_on_where_its_next_connection_stalls(
+    proxied: Database, server: Server, proxy: Proxy
+) -> None:
+    async with asyncio.timeout(LIMIT), aclosing(proxied.listen("news")) as heard:  # type: ignore[type-var]  # it is a generator
+        first = asyncio.ensure_future(anext(heard))
+        while not first.done():
+            await proxied.execute("NOTIFY news")
+            await asyncio.sleep(0.01)
+        stall = proxy.when("^LISTEN", Action.HOLD)
+        await server.fetchval(END_LISTENERS)
+        while not (await anext(heard)).missed:
+            pass
+        assert stall.count == 1
+
+
+async def test_a_commit_that_is_cancelled_tells_that_its_block_was_rolled_back(
+    proxied: Database, proxy: Proxy
+) -> None:
+    async def block() -> None:
+        async with proxied.transaction():
+            # It tells the transaction's id, so that nothing is asked before COMMIT.
+            await TradeRepository(proxied).create_many([trade("a"), trade("b")])
+            with pytest.raises(QueryError):
+                await proxied.fetchval("SELECT 1 / 0")
+
+    commit = proxy.when("^commit", Action.HOLD)
+    task = asyncio.create_task(block())
+    await commit.requested.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    commit.release()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    (note,) = caught.value.__notes__
+    assert note == f"COMMIT was in flight: {TransactionAborted()}"
+    assert await TradeRepository(proxied).count() == 0
+
+
+async def test_a_savepoint_that_a_cancellation_left_behind_undoes_nothing_else(
+    proxied: Database, proxy: Proxy
+) -> None:
+    await proxied.execute("CREATE TABLE numbers (n int)")
+
+    async def inner(number: int) -> None:
+        async with proxied.transaction():
+            await proxied.execute("INSERT INTO numbers VALUES ($1)", number)
+
+    async def cancelled_at(pattern: str, number: int) -> None:
+        done = proxy.when(pattern, Action.HOLD_REPLY)
+        task = asyncio.create_task(inner(number))
+        await done.answered.wait()
+        task.cancel()
+        done.release()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with pytest.raises(TransactionAborted):
+        async with proxied.transaction():
+            await cancelled_at("^savepoint", 1)
+            await proxied.execute("INSERT INTO numbers VALUES (2)")
+            await cancelled_at("^release", 3)  # which the server cannot undo any more
+    assert await proxied.fetchval("SELECT count(*) FROM numbers") == 0

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
 import asyncpg
@@ -36,11 +36,13 @@ class Written:
         xid: its id.
         timeline: of the server that ran it, None if it is not known.
         pid: the server process that ran it, None behind a pooler.
+        cut_short: its COMMIT was cancelled, with which the server stops waiting for a standby.
     """
 
     xid: str
     timeline: str | None
     pid: int | None
+    cut_short: bool = False
 
 
 Lookup: TypeAlias = Callable[[Written], Awaitable[Outcome]]
@@ -152,7 +154,7 @@ async def transaction_block(
             isolation=isolation, readonly=readonly, deferrable=deferrable
         )
         with _followed(connection, first):
-            await transaction.start()
+            await _begin(connection, transaction, first)
     try:
         yield connection
         written = None if readonly else await _written(connection, pulse)
@@ -161,9 +163,17 @@ async def transaction_block(
         raise
     # Asked of the connection itself, which the pool can have taken back by then.
     tag: Callable[[], str] = getattr(connection, "tag", str)
-    await _uncancelled(_commit(connection, transaction, written, lookup))
-    if tag() == "ROLLBACK":
-        raise TransactionAborted
+    await _uncancelled(_commit(connection, transaction, tag, written, lookup))
+
+
+async def _begin(connection: Connection, transaction: Transaction, first: str) -> None:
+    """Send BEGIN; where it may have begun unheard, no later statement may be part of it."""
+    try:
+        await transaction.start()
+    except BaseException as error:
+        if not (first and isinstance(error, asyncpg.PostgresError)):  # it was `first` that failed
+            terminate(connection)
+        raise
 
 
 @contextmanager
@@ -206,6 +216,7 @@ async def _xid(connection: Connection) -> str | None:
 async def _commit(
     connection: Connection,
     transaction: Transaction,
+    tag: Callable[[], str],
     written: Written | None,
     lookup: Lookup | None,
 ) -> None:
@@ -216,9 +227,13 @@ async def _commit(
         if not isinstance(failure, ConnectionLost | StatementTimeout):
             raise failure from error
         terminate(connection)  # a server that still waits for it ends its transaction
+        if written and isinstance(failure, StatementTimeout):
+            written = replace(written, cut_short=True)
         outcome = await _outcome(written, lookup)
         _log.warning("the connection was lost at COMMIT, outcome: %s", outcome.value)
         raise ConnectionLost(error, outcome) from error
+    if tag() == "ROLLBACK":
+        raise TransactionAborted
 
 
 async def _outcome(written: Written | None, lookup: Lookup | None) -> Outcome:

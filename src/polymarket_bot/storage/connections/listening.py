@@ -14,7 +14,7 @@ from polymarket_bot.storage.config import DatabaseConfig
 from polymarket_bot.storage.connections.blocks import driver_errors_on, terminate
 from polymarket_bot.storage.connections.driver import DRIVER_ERRORS
 from polymarket_bot.storage.connections.sessions import connect_directly
-from polymarket_bot.storage.errors import ConnectionLost, ServerUnavailable
+from polymarket_bot.storage.errors import ConnectionLost, ServerUnavailable, StatementTimeout
 
 _log = logging.getLogger(__name__)
 _BEAT = 5.0
@@ -49,7 +49,7 @@ async def listen(config: DatabaseConfig, channel: str) -> AsyncIterator[Notifica
     while True:
         try:
             connection, queue = await _listening(config, channel)
-        except (ServerUnavailable, ConnectionLost) as error:
+        except (ServerUnavailable, ConnectionLost, StatementTimeout) as error:
             if not again and isinstance(error, ServerUnavailable):
                 raise
             _log.warning("listening on %s: %s", channel, error)
@@ -72,7 +72,7 @@ async def _listening(config: DatabaseConfig, channel: str) -> tuple[_Connection,
 
     Raises:
         ServerUnavailable: there is no connection.
-        ConnectionLost: it broke at once.
+        ConnectionLost: it broke at once; `StatementTimeout` where it does not answer.
     """
     queue: _Queue = asyncio.Queue()
 

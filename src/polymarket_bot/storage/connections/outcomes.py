@@ -31,10 +31,13 @@ SELECT CASE
         THEN pg_xact_status($1::text::xid8)
     WHEN EXISTS (SELECT 1 FROM pg_stat_activity WHERE {_ITS_OWN}) THEN '{_RUNNING}'
     ELSE '{_AHEAD}' END AS status,
-    {TIMELINE} AS timeline
+    {TIMELINE} AS timeline,
+    current_setting('synchronous_standby_names') <> '' AS has_standby
 """
+# One that waits for a standby would be committed without it.
 _END = f"""
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_ITS_OWN} AND pid = $2
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE {_ITS_OWN} AND pid = $2 AND wait_event IS DISTINCT FROM 'SyncRep'
 """
 _OUTCOMES = {"committed": Outcome.COMMITTED, "aborted": Outcome.ROLLED_BACK}
 
@@ -71,6 +74,8 @@ async def _asked(db: Executor, written: Written) -> Outcome | None:
         return Outcome.ROLLED_BACK if same and none else Outcome.UNKNOWN
     if row["status"] is None:
         return Outcome.UNKNOWN  # too long ago
+    if written.cut_short and row["has_standby"] and row["status"] == "committed":
+        return Outcome.UNKNOWN  # the standby that takes over may not have it
     return _OUTCOMES.get(row["status"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from itertools import count
 
 import asyncpg
 
@@ -13,32 +13,28 @@ from polymarket_bot.storage.connections.blocks import Connection, driver_errors_
 from polymarket_bot.storage.errors import Outcome, StorageError, TransactionAborted
 
 _log = logging.getLogger(__name__)
-_depth: ContextVar[int] = ContextVar("polymarket_bot.storage savepoints", default=0)
+_numbers = count(1)
 
 
 @asynccontextmanager
 async def savepoint_block(connection: Connection) -> AsyncIterator[Connection]:
     """Keep what the body did when it ends, undo it when it raises.
 
-    A block inside another has a savepoint of another name. So what undoes one never goes back to
-    that of the other, which a cancellation can have left behind.
+    No two have the same name. So what undoes one never goes back to that of another, which a
+    cancellation can have left behind.
 
     Raises:
         TransactionAborted: a statement of the body failed, and the body caught the error.
     """
-    outer = _depth.get()
-    savepoint = f"block_{outer + 1}"
+    savepoint = f"block_{next(_numbers)}"
     with driver_errors_on(connection, Outcome.ROLLED_BACK):
         await connection.execute(f"SAVEPOINT {savepoint}")
-    _depth.set(outer + 1)
     try:
         yield connection
         await _release(connection, savepoint)
     except BaseException:
         await _undo_block(connection, savepoint)
         raise
-    finally:
-        _depth.set(outer)
 
 
 async def _release(connection: Connection, savepoint: str) -> None:

@@ -8,6 +8,8 @@ import logging
 import os
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -147,7 +149,7 @@ async def look_around(connection: Session, config: DatabaseConfig) -> None:
         PoolerUndeclared: there is a pooler, and the configuration does not say so.
         ConnectionResetError: the server went right after the connection was opened.
     """
-    try:
+    with _first_asked(connection):
         facts = await connection.fetchrow(_FACTS)
         assert facts is not None  # noqa: S101 - a SELECT without FROM has a row
         connection.pooled = facts["pid"] != connection.get_server_pid()
@@ -158,14 +160,25 @@ async def look_around(connection: Session, config: DatabaseConfig) -> None:
         if config.pooler == "session":  # a pooler takes no startup settings
             connection.restored = _limits(config)
             await connection.execute(connection.restored)
-    except BaseException as error:
-        connection.terminate()  # the driver would wait for the end of a statement
-        if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
-            raise ConnectionResetError(str(error)) from error  # the server went meanwhile
-        raise
     connection.clear = connection.peer is not None
     if connection.clear:
         _log.warning("the connection to %s is not encrypted: set tls=", connection.peer)
+
+
+@contextmanager
+def _first_asked(connection: Session) -> Iterator[None]:
+    """End a connection whose first statements fail.
+
+    Raises:
+        ConnectionResetError: the server went right after the connection was opened.
+    """
+    try:
+        yield
+    except BaseException as error:
+        connection.terminate()  # the driver would wait for the end of a statement
+        if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+            raise ConnectionResetError(str(error)) from error
+        raise
 
 
 def is_near(own: str, other: str) -> bool:
@@ -262,13 +275,9 @@ async def connect_directly(config: DatabaseConfig, *, database: str | None = Non
     arguments = connect_arguments(config, direct=True)
     with driver_errors(opening=True):
         connection = await _connect(config, direct=True, database=database, **arguments)
-    try:
-        with driver_errors(opening=True):
-            await connection.execute(_NOTICE_DEATH)
-            pid = await connection.fetchval("SELECT pg_backend_pid()")
+    with driver_errors(opening=True), _first_asked(connection):
+        await connection.execute(_NOTICE_DEATH)
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
         if pid != connection.get_server_pid() and (config.direct_url or not config.pooler):
             raise _unexpected(config, direct=True)
-    except BaseException:
-        connection.terminate()
-        raise
     return connection
