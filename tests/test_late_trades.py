@@ -149,3 +149,11 @@ async def test_a_late_trade_that_was_deleted_and_comes_again_is_late_again(
         assert await anything(trades) == [["late"]]
         assert await trades.delete((CONDITION, "late"))
     assert not await anything(trades)
+
+
+async def test_a_trade_of_the_first_second_of_all_is_handed_over_without_a_watermark(
+    trades: TradeRepository,
+) -> None:
+    await trades.ingest([trade("first", timestamp=0)])
+    assert await anything(trades) == [["first"]]
+    assert not await anything(trades)

@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from polymarket_bot.storage import Database, InvalidInput
-from tests.makers import NOW
+from polymarket_bot.storage import (
+    Database,
+    InvalidInput,
+    PolymarketTrade,
+    TradeRepository,
+    TradeWatermarkRepository,
+)
+from tests.handing_over import anything, at
+from tests.makers import CONDITION, NOW
 from tests.small_rows import store
 from tests.watermark_kinds import CANDIDATE, EVERY_KIND, KINDS, Kind
 
@@ -117,3 +124,18 @@ async def test_resets_at_once_log_each_step_from_where_it_was(
         place, visited = moves.pop(place), visited + 1
     assert visited == len(steps)
     assert place == str(await kind.read(db, key))
+
+
+async def test_a_reset_while_trades_are_processed_is_kept(db: Database) -> None:
+    trades, marks = TradeRepository(db), TradeWatermarkRepository(db)
+    await trades.create_many([*at(-9, "a"), *at(1, "b")])
+    await marks.update(CONDITION, NOW)
+
+    async def look(_: list[PolymarketTrade]) -> None:
+        with db.detached():
+            await marks.reset(CONDITION, NOW - 10, "processed anew")
+
+    report = await trades.process_new(CONDITION, look)
+    assert (report.handled, report.watermark) == (1, NOW - 10)
+    assert await marks.get_timestamp(CONDITION) == NOW - 10
+    assert await anything(trades) == [["a", "b"]]

@@ -36,12 +36,13 @@ DO UPDATE SET arrived_at = EXCLUDED.arrived_at, handled_at = NULL
 """
 """What `RECORD` ends with: a trade that was deleted and has come again is late again."""
 
-# The watermark is read for each trade, since a join would scan those of all conditions.
+# The watermark is read for each trade, since a join would scan those of all conditions. Where there
+# is none, new is what comes after 0.
 _IS_LATE = """
-timestamp <= (
+timestamp <= COALESCE((
     SELECT last_timestamp FROM trade_watermarks AS mark
     WHERE mark.condition_id = stored.condition_id
-)
+), 0)
 """
 _RECORDED = f"""
 recorded AS (

@@ -61,6 +61,7 @@ _PASSED = f"""
 WHERE condition_id = {hidden("$1")} AND trade_id <> ALL ($4::text[])
   AND timestamp BETWEEN {hidden("$2 + 1", "bigint")} AND {hidden("$3", "bigint")} {ANEW}
 """
+_HELD = "SELECT last_timestamp FROM trade_watermarks WHERE condition_id = $1 FOR UPDATE"
 _HANDLED = f"""
 UPDATE {relation(LATE_TRADES)} SET handled_at = statement_timestamp()
 WHERE condition_id = $1 AND handled_at IS NULL AND trade_id = ANY ($2::text[])
@@ -143,9 +144,11 @@ async def _turn(db: Executor, work: Work) -> ProcessReport:
     await _hand_over(work.handler, new)
     if report.handled:
         await locks.lock(db, [gate(condition)], _REFUSED)
-        await db.execute(_PASSED, condition, before, last, ids)
-        mark = await TradeWatermarkRepository(db).update(condition, last)
-        report = replace(report, watermark=mark.last_timestamp)
+        mark = await db.fetchval(_HELD, condition) or 0
+        if mark >= before:  # or it was put back meanwhile, and stays there
+            await db.execute(_PASSED, condition, before, last, ids)
+            mark = (await TradeWatermarkRepository(db).update(condition, last)).last_timestamp
+        report = replace(report, watermark=mark)
     if ids:
         await db.execute(_HANDLED, condition, ids)
     return report
