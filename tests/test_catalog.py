@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig, Difference, SchemaReport
-from tests.schemas import UNIQUE
+from tests.schemas import UNIQUE, spoil
 
 PRODUCTION = json.loads(
     (Path(__file__).parent / "fixtures" / "production_catalog.json").read_text(encoding="utf-8")
@@ -93,6 +93,12 @@ SAME = [
     "DROP INDEX idx_positions_token; CREATE INDEX by_token ON positions (token_id)",
     "ALTER TABLE live_orders DROP CONSTRAINT live_orders_order_id_key;"
     " CREATE UNIQUE INDEX orders ON live_orders (order_id)",
+    "ALTER INDEX positions_pkey SET (fillfactor = 90)",
+    "ALTER INDEX live_orders_order_id_key SET (fillfactor = 70, deduplicate_items = off)",
+    "ALTER INDEX idx_positions_token SET (fillfactor = 90)",
+    "DROP INDEX ops.idx_late_trades_unhandled; CREATE INDEX unhandled ON ops.late_trades"
+    " (condition_id) WITH (fillfactor = 90) WHERE handled_at IS NULL",
+    "CREATE UNIQUE INDEX again ON positions (id)",
 ]
 
 
@@ -169,6 +175,13 @@ async def test_an_invalid_index_does_not_serve(db: Database) -> None:
     assert told.found == "INDEX, invalid"
     assert told.remedy.endswith("polymarket-storage migrate, or REINDEX INDEX CONCURRENTLY half")
     await db.execute("CREATE INDEX whole ON positions (status)")
+    assert list(await db.check_schema()) == []
+
+
+async def test_the_remedy_of_an_invalid_index_names_it_with_its_schema(db: Database) -> None:
+    await spoil(db, "ops.idx_late_trades_unhandled")
+    async with db.connection() as connection:
+        await connection.execute((await the_one(db)).remedy.partition("migrate, or ")[2])
     assert list(await db.check_schema()) == []
 
 

@@ -206,7 +206,9 @@ async def test_a_missing_part_of_an_applied_file_is_made_again_and_logged(
     assert await versions(db) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("index", ["idx_trades_timestamp", "idx_positions_token"])
+@pytest.mark.parametrize(
+    "index", ["idx_trades_timestamp", "idx_positions_token", "ops.idx_late_trades_unhandled"]
+)
 async def test_an_invalid_index_is_built_anew(db: Database, index: str) -> None:
     await spoil(db, index)
     before = await db.fetchval("SELECT $1::text::regclass::oid", index)

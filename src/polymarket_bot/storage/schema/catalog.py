@@ -34,7 +34,7 @@ SELECT n.nspname AS schema, c.relname AS table, i.indisprimary AS primary, i.ind
 FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND (pg_table_is_visible(c.oid) OR n.nspname = ANY ($1))
-ORDER BY i.indisvalid, n.nspname, c.relname
+ORDER BY i.indisvalid, i.indisprimary, n.nspname, c.relname
 """
 _NAME = r'(?:"[^"]*"|[^\s"])+'
 _INDEX = re.compile(
@@ -43,6 +43,9 @@ _INDEX = re.compile(
 )
 _PLAIN = re.compile(r'"([a-z_][a-z0-9_]*)"')
 _CONDITION = re.compile(r" WHERE \((.*)\)$")
+_STORED_AS = re.compile(
+    r" WITH \((?:[^()']|'[^']*')*\)(?= WHERE |$)"
+)  # as fillfactor: no difference
 
 _LOOKED_AT = ("CREATE SCHEMA ", "CREATE TABLE IF NOT EXISTS ", "CREATE INDEX ")
 _INVALID = ", invalid"
@@ -213,9 +216,12 @@ def _index(
     if found is None:
         return {}
     table = table or found["table"]
-    detail = _CONDITION.sub(r" WHERE \1", _PLAIN.sub(r"\1", found["body"]))
+    body = _STORED_AS.sub("", found["body"])
+    detail = _CONDITION.sub(r" WHERE \1", _PLAIN.sub(r"\1", body))
     state = "" if valid else _INVALID
-    statement = statement if valid else f"REINDEX INDEX CONCURRENTLY {found['name']}"
+    schema = table.rpartition(".")[0]
+    whole_name = f"{schema}.{found['name']}" if schema else found["name"]
+    statement = statement if valid else f"REINDEX INDEX CONCURRENTLY {whole_name}"
     if primary or (found["unique"] and " WHERE " not in detail):
         return _key(table, [detail[1:-1]], f"{'PRIMARY KEY' if primary else 'UNIQUE'}{state}")
     definition = f"{'UNIQUE ' if found['unique'] else ''}INDEX{state}"

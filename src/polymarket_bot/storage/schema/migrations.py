@@ -46,7 +46,9 @@ FROM (
 """
 _INVALID = """
 SELECT indexrelid::regclass::text AS name FROM pg_index
-WHERE NOT indisvalid AND indexrelid = ANY (SELECT to_regclass(name) FROM unnest($1::text[]) AS name)
+JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE NOT indisvalid AND relname = ANY ($1::text[])
+  AND (pg_table_is_visible(indexrelid) OR nspname = 'ops')
 """
 
 
