@@ -211,6 +211,10 @@ async def test_who_may_more_than_the_role_is_told(ungranted: Place) -> None:
     assert (await ungranted.grant()).excess == ()
     (line,) = (await ungranted.grant(Role.READER, PRODUCTION)).excess
     assert "INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON TABLE" in line
+    await ungranted.superuser("GRANT UPDATE (status) ON polymarket_candidates TO PUBLIC")
+    (line,) = (await ungranted.grant()).excess
+    assert line.startswith("storage_reader may more than a reader: UPDATE ON TABLE ")
+    assert "polymarket_candidates" in line
     await ungranted.superuser("CREATE ROLE chief SUPERUSER")
     report = await ungranted.grant(Role.READER, "chief")
     assert "chief is a superuser, whom no role limits" in report.excess

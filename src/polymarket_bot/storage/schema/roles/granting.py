@@ -238,7 +238,7 @@ class _Grant:
         if await self._db.fetchval(_IS_SUPERUSER, holder):
             return f"{holder} is a superuser, whom no role limits"
         rights = list(excess(holder, role, targets))
-        effective = await held(self._db, rights)
+        effective = await held(self._db, rights, partly=True)
         if not (too_much := [right for right in rights if right in effective]):
             return None
         return (

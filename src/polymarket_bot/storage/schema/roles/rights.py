@@ -84,7 +84,9 @@ SELECT direct, CASE kind
     WHEN 'SCHEMA' THEN has_schema_privilege(holder, target, privilege)
     WHEN 'TABLE' THEN has_table_privilege(holder, target, privilege)
     WHEN 'SEQUENCE' THEN has_sequence_privilege(holder, target, privilege)
-    ELSE direct END AS effective
+    ELSE direct END AS effective, CASE
+    WHEN kind = 'TABLE' AND privilege IN ('INSERT', 'UPDATE', 'REFERENCES')
+    THEN has_any_column_privilege(holder, target, privilege) ELSE false END AS partly
 FROM unnest($1::name[], $2::text[], $3::text[], $4::oid[])
      WITH ORDINALITY AS asked (holder, privilege, kind, target, place),
 LATERAL (SELECT CASE
@@ -126,15 +128,22 @@ def _privileges(role: Role, target: Target) -> tuple[str, ...]:
 
 async def given(db: Executor, rights: list[Right]) -> set[Right]:
     """Return which of the rights were given to their holders by name."""
-    return {right for right, direct, _ in await _state(db, rights) if direct}
+    return {right for right, direct, *_ in await _state(db, rights) if direct}
 
 
-async def held(db: Executor, rights: list[Right]) -> set[Right]:
-    """Return which of the rights their holders have, from whomever."""
-    return {right for right, _, effective in await _state(db, rights) if effective}
+async def held(db: Executor, rights: list[Right], *, partly: bool = False) -> set[Right]:
+    """Return which of the rights their holders have, from whomever.
+
+    With `partly`, a right on some columns of a table is one on the table.
+    """
+    return {
+        right
+        for right, _, effective, on_columns in await _state(db, rights)
+        if effective or (partly and on_columns)
+    }
 
 
-async def _state(db: Executor, rights: list[Right]) -> list[tuple[Right, bool, bool]]:
+async def _state(db: Executor, rights: list[Right]) -> list[tuple[Right, bool, bool, bool]]:
     rows = await db.fetch(
         _STATE,
         [right.holder for right in rights],
