@@ -22,6 +22,8 @@ RECORDED = "the schema is recorded at version …, and this package has …: all
 NEWER = "the schema is at version …, and this package knows …: …"
 HIDDEN = "how long … of other users are in a transaction is hidden from this user: …"
 UNSEEN = "… cannot be looked at: …"
+NO_WRITES = "the server takes no writes: …"
+READ_ONLY = "this login takes no writes, by its own default_transaction_read_only; …"
 FLUSH = "SELECT pg_stat_force_next_flush()"
 FILL = """
 INSERT INTO polymarket_trades (condition_id, trade_id)
@@ -115,6 +117,21 @@ async def test_dead_rows_are_told_with_their_cause_until_they_are_gone(db: Datab
     await db.execute("VACUUM ANALYZE polymarket_trades")
     await db.execute("ALTER TABLE polymarket_trades RESET (autovacuum_enabled)")
     assert await problems(db, HealthLimits()) == []
+
+
+@pytest.mark.parametrize(
+    ("whose", "message"),
+    [("ROLE {user}", READ_ONLY), ("ROLE {user} IN DATABASE {database}", READ_ONLY)],
+)
+async def test_a_login_that_is_not_to_write_is_noted(db_url: str, whose: str, message: str) -> None:
+    async with two_users(db_url) as (admin, owner, _):
+        names = {"user": owner, "database": await admin.fetchval("SELECT current_database()")}
+        setting = f"ALTER {whose.format(**names)} SET default_transaction_read_only = on"
+        await admin.execute(setting)
+        async with Database(DatabaseConfig(url=as_user(db_url, owner))) as db:
+            report = await db.health()
+    assert not any(said([problem], NO_WRITES) for problem in report.problems)
+    assert any(said([note], message) for note in report.notes)
 
 
 async def test_a_connection_held_for_long_is_told_with_its_holder(db: Database) -> None:

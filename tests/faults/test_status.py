@@ -10,6 +10,7 @@ from tests.alarms import said, status
 from tests.commands import start
 from tests.test_watch import HEALTHY, left, line, until
 
+from .proxy import Proxy
 from .replica import Replica
 from .servers import Server, Template
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NO_WRITES = "the server takes no writes: …"
+RUNS = "look whether the server runs and DATABASE_URL names its host and port"
 PREPARED = "the transaction prepared as … is open for …: …"
 
 
@@ -44,6 +46,23 @@ async def test_a_server_made_read_only_is_told_until_it_takes_writes_again(
         await server.restart()
         told = await status(server.url(), tmp_path)
         assert (told.status, said(told.problems, *problems)) == (len(problems), True)
+
+
+async def test_a_server_that_does_not_answer_is_told_with_the_remedy(
+    server: Server, proxy: Proxy
+) -> None:
+    await migrated(server)
+    url = proxy.url_through(server.url())
+    config = DatabaseConfig(
+        url=url, min_connections=1, max_connections=1, command_timeout=1, connect_timeout=1
+    )
+    async with Database(config) as db:
+        assert (await db.health()).healthy
+        proxy.half_open()
+        report = await db.health()
+        assert not report.healthy
+        assert [problem.partition("; ")[2] for problem in report.problems] == [RUNS]
+        assert (await db.health()).healthy
 
 
 async def test_a_prepared_transaction_is_told_until_it_ends(

@@ -37,15 +37,15 @@ WITH RECURSIVE each AS (
     WHERE each.condition_id IS NOT NULL
 ), states AS MATERIALIZED (
     SELECT *, newest - COALESCE(mark, waiting) AS seconds,
-           mark IS NOT NULL AND newest - mark > $1::float8 AND {NOW} - waiting > $1::float8
-           AND {_UNRESOLVED} AS stuck
+           {NOW} - waiting AS age,
+           mark IS NOT NULL AND {NOW} - waiting > $1::float8 AND {_UNRESOLVED} AS stuck
     FROM trades AS waiting
 )
 SELECT count(*) AS conditions, count(*) FILTER (WHERE newest > COALESCE(mark, 0)) AS behind,
        GREATEST(max(seconds), 0) AS seconds, count(*) FILTER (WHERE stuck) AS stuck,
        count(*) FILTER (WHERE mark IS NULL) AS unmarked,
-       max(seconds) FILTER (WHERE stuck) AS most,
-       (array_agg(condition_id ORDER BY seconds DESC) FILTER (WHERE stuck))[1] AS worst
+       max(age) FILTER (WHERE stuck) AS oldest,
+       (array_agg(condition_id ORDER BY age DESC) FILTER (WHERE stuck))[1] AS worst
 FROM states
 """
 # One whose trade was deleted since is handed over to nobody.
@@ -83,13 +83,13 @@ class Lag:
 
 
 async def look_at_watermarks(db: Executor, limits: HealthLimits, found: Findings) -> Lag:
-    """Tell the watermarks that are behind, of conditions that are not resolved."""
+    """Tell the watermarks behind which trades wait, of conditions that are not resolved."""
     row = await db.fetchrow(_BEHIND, limits.lag, repeatable=True)
     assert row is not None  # noqa: S101 - aggregates return one row
     if row["stuck"]:
         found.problems.append(
-            f"the watermark of {counted(row['stuck'], 'condition')} is behind the newest trade by "
-            f"more than {duration(limits.lag)}, at worst by {duration(float(row['most']))}, of "
+            f"trades wait behind the watermark of {counted(row['stuck'], 'condition')} for more "
+            f"than {duration(limits.lag)}, the oldest for {duration(float(row['oldest']))}, of "
             f"{row['worst']!r}; its worker does not run, fails, or does not keep up: look at its "
             "log, or, where nobody is to process the condition any more, move the watermark up "
             "with TradeWatermarkRepository.update"

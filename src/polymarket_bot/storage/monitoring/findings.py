@@ -25,8 +25,8 @@ class HealthLimits:
     does not read the rows that they are about.
 
     Attributes:
-        lag: how far a watermark may be behind its condition's trades, and how long a trade may wait
-            behind it; also how long a late trade may wait.
+        lag: how long a trade may wait behind its condition's watermark, by its own time, and a late
+            one since it arrived.
         pending: how long a candidate or an exit may be pending.
         unanswered: how long an order may be without the exchange's answer.
         transaction: how long a transaction may be open.

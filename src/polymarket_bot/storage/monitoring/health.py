@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import asyncpg
+
 from polymarket_bot.storage.connections.blocks import Connection
 from polymarket_bot.storage.connections.executor import ConnectionExecutor, Executor
 from polymarket_bot.storage.connections.holders import PoolStats
+from polymarket_bot.storage.errors import ConnectionLost, ServerUnavailable, StatementTimeout
 from polymarket_bot.storage.monitoring.activity import look_at_dead_rows, look_at_transactions
 from polymarket_bot.storage.monitoring.findings import Findings, HealthLimits, duration
 from polymarket_bot.storage.schema.catalog import compare
@@ -18,7 +21,9 @@ from polymarket_bot.storage.tables import ALL
 
 _SERVER = """
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS replica,
-       current_setting('transaction_read_only')::boolean AS read_only
+       current_setting('transaction_read_only')::boolean AS read_only,
+       source IN ('user', 'database user', 'client') AS by_login, quote_ident(current_user) AS login
+FROM pg_settings WHERE name = 'default_transaction_read_only'
 """
 
 
@@ -50,27 +55,48 @@ async def examine(connection: Connection, pool: PoolStats, limits: HealthLimits)
 
     It reads the catalog and the server's statistics, and no row of any table but one: a probe may
     ask every few seconds.
+
+    Raises:
+        ServerUnavailable: the server does not answer.
     """
+    db = ConnectionExecutor(connection)
     began = time.monotonic()
-    row = await connection.fetchrow(_SERVER)
+    row = await _asked(db)
     latency = (time.monotonic() - began) * 1000
-    assert row is not None  # noqa: S101 - a SELECT without FROM has a row
     found = Findings()
-    if row["replica"] or row["read_only"]:
-        found.problems.append(
-            "the server takes no writes: name all hosts in the URL, with "
-            "target_session_attrs=read-write"
-        )
+    _look_at_writing(row, found)
     if getattr(connection, "clear", False):
         found.problems.append("the connection to another machine is not encrypted: set tls=")
     found.problems += _pool_words(pool, limits)
-    db = ConnectionExecutor(connection)
     version = await found.look("the schema's version", read_version(db))
     await found.look("the schema", _look_at_schema(db, version, found))
     await found.look("transactions", look_at_transactions(db, limits, found))
     await found.look("dead rows", look_at_dead_rows(db, limits, found))
     problems = found.problems
     return HealthReport(not problems, problems, row["version"], latency, pool, version, found.notes)
+
+
+async def _asked(db: Executor) -> asyncpg.Record:
+    try:
+        row = await db.fetchrow(_SERVER)
+    except (ConnectionLost, StatementTimeout) as error:  # nothing takes long in it
+        raise ServerUnavailable(error.__cause__ or error) from error
+    assert row is not None  # noqa: S101 - there is one setting of that name
+    return row
+
+
+def _look_at_writing(server: asyncpg.Record, found: Findings) -> None:
+    """Tell a server that takes no writes; that a login is not to write is only noted."""
+    if server["read_only"] and server["by_login"] and not server["replica"]:
+        found.notes.append(
+            "this login takes no writes, by its own default_transaction_read_only; where it is to: "
+            f"ALTER ROLE {server['login']} RESET default_transaction_read_only"
+        )
+    elif server["read_only"] or server["replica"]:
+        found.problems.append(
+            "the server takes no writes: name all hosts in the URL, with "
+            "target_session_attrs=read-write"
+        )
 
 
 def _pool_words(pool: PoolStats, limits: HealthLimits) -> Iterator[str]:
