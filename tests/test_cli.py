@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import signal
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from polymarket_bot.storage import Database
+from polymarket_bot.storage.embedded import running_url
 from tests.commands import run, write_feed
 from tests.makers import payload
 
@@ -38,7 +42,8 @@ async def test_status_tells_how_the_database_stands(
         "INSERT INTO daily_pnl (date, realized_pnl) VALUES ('2025-10-09', 0.1),"
         " ('2025-10-10', 0.2)"
     )
-    outcome = await run("status", "--json", "--url", db_url, cwd=tmp_path)
+    asked = ("status", "--url", db_url, "--max-lag", "1e10")
+    outcome = await run(*asked, "--json", cwd=tmp_path)
     assert outcome.status == 0, outcome.err
     report = outcome.json
     assert report["healthy"] is True
@@ -46,7 +51,7 @@ async def test_status_tells_how_the_database_stands(
     assert len(report["tables"]) == 19
     assert (report["conditions_behind"], report["watermark_lag_seconds"]) == (2, 40)
     assert (report["exposure"], report["realized_pnl"]) == ("1234567.9", "0.3")
-    assert "healthy" in (await run("status", "--url", db_url, cwd=tmp_path)).out
+    assert " healthy, PostgreSQL " in (await run(*asked, cwd=tmp_path)).out
 
 
 async def test_a_database_given_in_parts_is_found(db_url: str, tmp_path: Path) -> None:
@@ -109,3 +114,31 @@ async def test_the_embedded_server_is_started_used_and_stopped(open_folder: Path
     assert (stopped.status, stopped.out.strip()) == (0, "stopped")
     assert (await run("db", "stop", cwd=open_folder)).out.strip() == "not running"
     assert (await run("db", "url", cwd=open_folder)).status == 1
+
+
+async def test_a_server_that_was_started_to_stay_and_is_away_does_not_stay_after_a_stop(
+    open_folder: Path,
+) -> None:
+    data = open_folder / ".polymarket"
+    assert (await run("db", "start", cwd=open_folder)).status == 0
+    keeper = json.loads((data / "server.json").read_text())["keeper"]
+    os.kill(keeper, signal.SIGTERM)  # as at the machine's shutdown
+    async with asyncio.timeout(60):
+        while await running_url(data) is not None:  # noqa: ASYNC110 - seen only by looking
+            await asyncio.sleep(0.02)
+    stopped = await run("db", "stop", cwd=open_folder)
+    assert (stopped.status, stopped.out.strip()) == (0, "not running")
+    assert (await run("check", cwd=open_folder)).status == 0
+    assert await running_url(data) is None
+
+
+async def test_what_leads_to_another_server_has_no_say_in_the_embedded_one(
+    open_folder: Path,
+) -> None:
+    elsewhere = {
+        "DATABASE_POOLER": "transaction",
+        "DATABASE_DIRECT_URL": "postgresql://u@127.0.0.1:1/d",
+    }
+    for command in (["migrate"], ["check"], ["status"], ["grant"], ["db", "start"], ["db", "stop"]):
+        done = await run(*command, cwd=open_folder, **elsewhere)
+        assert done.status == 0, (command, done.err)

@@ -70,15 +70,13 @@ async def _start(data_dir: Path, *, as_json: bool) -> int:
 
 
 async def _stop(data_dir: Path, *, as_json: bool) -> int:
-    if await running_url(data_dir) is None:
-        _print_stopped("not running", as_json=as_json)
-        return 0
-    await EmbeddedPostgres(data_dir).release()
+    was_running = await running_url(data_dir) is not None
+    await EmbeddedPostgres(data_dir).release()  # also one that comes back, or is started later
     if owners := await owner_pids(data_dir):
         note(f"still used by process {', '.join(map(str, owners))}; it stops when they leave")
         _print_stopped("in use", as_json=as_json)
         return 1
-    _print_stopped("stopped", as_json=as_json)
+    _print_stopped("stopped" if was_running else "not running", as_json=as_json)
     return 0
 
 

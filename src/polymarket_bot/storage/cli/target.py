@@ -32,6 +32,11 @@ def configured(url: str) -> DatabaseConfig:
         raise ConfigurationError(f"{first.field}: {first.expected}") from error
 
 
+def configured_for_embedded(url: str) -> DatabaseConfig:
+    """Return the settings for an embedded server: what others are reached by is not among them."""
+    return configured(url).model_copy(update={"direct_url": url, "pooler": None})
+
+
 def _or_of_parts(url: str | None) -> str | None:
     """Return the URL, or that of DATABASE_HOST and the other parts, where there are any."""
     if url or not is_given_in_parts():
@@ -78,7 +83,7 @@ async def located(
         yield _seen(configured(url), as_it_is=as_it_is)
         return
     async with EmbeddedPostgres(data_dir) as server:
-        config = _seen(configured(server.url), as_it_is=as_it_is)
+        config = _seen(configured_for_embedded(server.url), as_it_is=as_it_is)
         if not as_it_is:
             async with Database(config) as db:
                 await db.migrate()
