@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from polymarket_bot.storage import Database, DatabaseConfig
+from polymarket_bot.storage import Database, DatabaseConfig, QueryError, TradeRepository
 from polymarket_bot.storage.connections.queries import changes_session
+from tests.makers import trade
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -86,3 +88,15 @@ def test_what_ends_with_its_transaction_costs_no_reset(statement: str) -> None:
 )
 def test_what_outlives_its_transaction_is_seen(statement: str) -> None:
     assert changes_session(statement)
+
+
+async def test_a_batch_on_a_connection_that_another_task_uses_is_refused_and_harms_nobody(
+    single: Database,
+) -> None:
+    async with single.connection() as connection:
+        running = asyncio.create_task(connection.fetchval("SELECT pg_sleep(0.2) IS NULL"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(QueryError, match="another operation is in progress"):
+            await TradeRepository(connection).create_many([trade("a"), trade("b")])
+        assert await running is False
+    assert await TradeRepository(single).create_many([trade("a"), trade("b")]) == 2

@@ -170,6 +170,8 @@ async def _begin(connection: Connection, transaction: Transaction, first: str) -
     """Send BEGIN; where it may have begun unheard, no later statement may be part of it."""
     try:
         await transaction.start()
+    except asyncpg.InterfaceError:
+        raise  # it was not sent: another task uses the connection
     except BaseException as error:
         if not (first and isinstance(error, asyncpg.PostgresError)):  # it was `first` that failed
             terminate(connection)
