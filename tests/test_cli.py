@@ -138,7 +138,9 @@ async def test_what_leads_to_another_server_has_no_say_in_the_embedded_one(
     elsewhere = {
         "DATABASE_POOLER": "transaction",
         "DATABASE_DIRECT_URL": "postgresql://u@127.0.0.1:1/d",
+        "DATABASE_VERIFY_SCHEMA": "true",  # what is not there yet is made first
     }
-    for command in (["migrate"], ["check"], ["status"], ["grant"], ["db", "start"], ["db", "stop"]):
+    commands = (["migrate"], ["check"], ["status"], ["grant"], ["db", "start"], ["db", "stop"])
+    for command in commands:
         done = await run(*command, cwd=open_folder, **elsewhere)
         assert done.status == 0, (command, done.err)

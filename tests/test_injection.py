@@ -98,6 +98,14 @@ async def test_it_can_be_migrated_when_it_is_opened(config: DatabaseConfig, empt
     assert await TradeRepository(db).count() == 0
 
 
+async def test_it_is_migrated_before_its_schema_is_verified(
+    config: DatabaseConfig, empty_url: str
+) -> None:
+    urls = {"url": empty_url, "direct_url": empty_url}
+    db = await init_db(config.model_copy(update={**urls, "verify_schema": True}), migrate=True)
+    assert await TradeRepository(db).count() == 0
+
+
 async def test_of_two_that_are_opened_at_once_with_other_settings_one_is(
     config: DatabaseConfig, db: Database
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 import subprocess
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from polymarket_bot.storage import Database
+from polymarket_bot.storage import Database, DatabaseConfig
 from tests.programs import ROOT, blocks, page, run
 
 CONFTEST = 'pytest_plugins = ["polymarket_bot.storage.testing"]\n'
@@ -178,9 +179,31 @@ async def test_settings(db, db_url):
     assert await db.fetchval(schemas) == "the bot's"
     assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == 0
 """
-    settings = {"SCHEMA_NAME": "the bot's", "DIRECT_URL": server_url, "MAX_CONNECTIONS": "3"}
+    settings = {
+        "SCHEMA_NAME": "the bot's",
+        "DIRECT_URL": server_url,
+        "MAX_CONNECTIONS": "3",
+        "VERIFY_SCHEMA": "true",
+        "MIGRATE_ON_START": "true",
+    }
     given = {f"DATABASE_{name}": value for name, value in settings.items()}
     assert_passed(user_run(tmp_path, test, DATABASE_URL=server_url, **given), 1)
+
+
+async def test_the_database_that_the_url_names_is_not_migrated(
+    empty_url: str, tmp_path: Path
+) -> None:
+    given = {"DATABASE_URL": empty_url, "DATABASE_MIGRATE_ON_START": "true"}
+    assert_passed(await asyncio.to_thread(user_run, tmp_path, TWO_WRITERS, **given), 2)
+    async with Database(DatabaseConfig(url=empty_url)) as db:
+        assert await db.fetchval("SELECT to_regclass('polymarket_trades')") is None
+
+
+def test_a_url_may_name_its_host_among_the_options(server_url: str, tmp_path: Path) -> None:
+    parts = urlsplit(server_url)
+    options = parts.query or f"host={parts.hostname}&port={parts.port}"
+    given = {"DATABASE_URL": f"postgresql://{parts.path}?{options}", "PGUSER": parts.username or ""}
+    assert_passed(user_run(tmp_path, TWO_WRITERS, **given), 2)
 
 
 @pytest.fixture

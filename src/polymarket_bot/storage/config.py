@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -37,7 +37,9 @@ def without_password(url: str) -> str:
 
 def with_database(url: str, name: str) -> str:
     """Return `url` with another database's name, percent-encoded where it needs that."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    parts = urlsplit(url)  # which urlunsplit would put together without `//` where no host is named
+    options = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}/{name}{options}"
 
 
 def _hidden(option: re.Match[str]) -> str:

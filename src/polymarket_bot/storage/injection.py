@@ -34,8 +34,10 @@ async def init_db(config: DatabaseConfig, *, migrate: bool = False) -> Database:
         db = _for(config)
         was_open = db.is_open
         try:
+            if migrate and not was_open:
+                await _migrate(config)  # before the schema is verified
             await db.initialize()
-            if migrate:
+            if migrate and was_open:
                 await db.migrate()
         except BaseException:
             if not was_open:
@@ -43,6 +45,12 @@ async def init_db(config: DatabaseConfig, *, migrate: bool = False) -> Database:
             raise
         _given = db
         return db
+
+
+async def _migrate(config: DatabaseConfig) -> None:
+    as_it_is = {"migrate_on_start": False, "verify_schema": False}
+    async with Database(config.model_copy(update=as_it_is)) as db:
+        await db.migrate()
 
 
 def _for(config: DatabaseConfig) -> Database:

@@ -83,11 +83,11 @@ async def located(
         yield _seen(configured(url), as_it_is=as_it_is)
         return
     async with EmbeddedPostgres(data_dir) as server:
-        config = _seen(configured_for_embedded(server.url), as_it_is=as_it_is)
+        config = configured_for_embedded(server.url)
         if not as_it_is:
-            async with Database(config) as db:
+            async with Database(_seen(config, as_it_is=True)) as db:
                 await db.migrate()
-        yield config
+        yield _seen(config, as_it_is=as_it_is)
 
 
 def _seen(config: DatabaseConfig, *, as_it_is: bool) -> DatabaseConfig:

@@ -63,6 +63,8 @@ async def _opened(url: str) -> AsyncIterator[Database]:
     config = DatabaseConfig(
         url=url,
         direct_url=url,  # that of the environment would lead to another database
+        migrate_on_start=False,  # it may be the user's own
+        verify_schema=False,
         min_connections=1,
         max_connections=1,
         command_timeout=_PATIENCE,
