@@ -178,6 +178,8 @@ def test_a_record_of_another_kind_is_told_from_a_bad_trade() -> None:
         ("outcome", payload(outcome=["Yes"])),
         ("outcome_index", payload(outcomeIndex=2**40)),
         ("transactionHash", payload(transactionHash=None)),
+        ("outcome_index", json.dumps(payload()).replace("}", ', "outcomeIndex": 1e999999999}')),
+        ("outcome_index", json.dumps(payload()).replace("}", ', "outcomeIndex": 1e-99999999}')),
         ("record", "{"),
         ("record", "[]"),
         ("record", "5"),

@@ -33,6 +33,7 @@ _FLOAT4 = struct.Struct("=f")
 _BITS = struct.Struct("=I")
 
 _PYTHON: Mapping[str, type] = {"text": str, "integer": int, "bigint": int, "boolean": bool}
+_LARGEST = 10**18
 _LONGEST_KEY = 1_300  # bytes: an entry of an index has 2,704, and a key may be of two texts
 
 
@@ -115,6 +116,15 @@ def _not_a_bool(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("expected a number, got a bool")  # noqa: TRY004 - pydantic reports ValueError
     return value
+
+
+def _whole(value: object) -> object:
+    """Refuse a decimal that is no whole number before its exponent is written out in digits."""
+    if isinstance(value, Decimal) and not (
+        value.is_finite() and value.copy_abs() < _LARGEST and value == value.to_integral_value()
+    ):
+        raise ValueError("expected a whole number of at most 18 digits")
+    return _not_a_bool(value)
 
 
 def _fits_real(value: N, info: ValidationInfo) -> N:
@@ -204,7 +214,7 @@ def _iso_date(value: object) -> str:
 
 
 def _as_flag(value: object) -> object:
-    return int(value) if isinstance(value, bool) else value
+    return int(value) if isinstance(value, bool) else _whole(value)
 
 
 def _in_seconds(value: int) -> int:
@@ -244,14 +254,14 @@ DateText = Annotated[str, BeforeValidator(_iso_date), Column("text")]
 
 UnixSeconds = Annotated[
     int,
-    BeforeValidator(_not_a_bool),
+    BeforeValidator(_whole),
     AfterValidator(_in_seconds),
     Column("bigint", unix_seconds=True),
 ]
 """A time in whole Unix seconds, from 0 to below 100,000,000,000: other units are refused."""
 
 Integer = Annotated[
-    int, BeforeValidator(_not_a_bool), Field(ge=-(2**31), le=2**31 - 1), Column("integer")
+    int, BeforeValidator(_whole), Field(ge=-(2**31), le=2**31 - 1), Column("integer")
 ]
 """A 4-byte integer: from -2,147,483,648 to 2,147,483,647."""
 
