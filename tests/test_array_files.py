@@ -126,3 +126,15 @@ def test_damage_is_the_same_for_any_chunk_size(
     assert good(pieces) == good(whole)
     assert problems(pieces) == problems(whole)
     tried()
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 100])
+def test_pages_may_each_have_a_byte_order_mark(chunk: int) -> None:
+    mark = b"\xef\xbb\xbf"
+    data = mark + b"[1, 2]\n" + mark + b"[3]" + mark + b"[4]\n"
+    assert read(data, chunk=chunk) == [
+        Record(1, "1", None),
+        Record(1, "2", None),
+        Record(2, "3", None),
+        Record(2, "4", None),
+    ]

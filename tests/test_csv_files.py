@@ -92,6 +92,15 @@ def test_a_repeated_header_is_passed_over() -> None:
     ]
 
 
+def test_a_header_in_another_order_holds_for_the_rows_below_it() -> None:
+    assert good(read(b'a,b,c\n1,2,3\n c,a,"b"\n4,5,6\na,b,c\n7,8,9\na,7,a\n')) == [
+        {"a": "1", "b": "2", "c": "3"},
+        {"c": "4", "a": "5", "b": "6"},
+        {"a": "7", "b": "8", "c": "9"},
+        {"a": "a", "b": "7", "c": "a"},
+    ]
+
+
 def test_a_header_alone_is_a_problem() -> None:
     assert read(b"a,b\r\n") == [Record(1, "a,b", "the file has a header and no rows")]
 

@@ -67,6 +67,14 @@ def test_an_empty_file_is_a_problem(data: bytes) -> None:
     assert read(data) == [Record(1, "", "the file is empty")]
 
 
+@pytest.mark.parametrize("pack", [bytes, packed])
+def test_a_mark_that_stands_alone_in_its_piece_costs_nothing(
+    pack: Callable[[bytes], bytes],
+) -> None:
+    mark, text = b"\xef\xbb\xbf", b'{"a":1}\n'
+    assert good(read(pack(mark) + pack(text), chunk=3)) == ['{"a":1}']
+
+
 def test_an_empty_array_has_no_records() -> None:
     assert read(b"[ ]\n") == []
 

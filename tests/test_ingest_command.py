@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import stat
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from polymarket_bot.storage import Database
-from tests.commands import run, write_feed
+from tests.commands import COMMAND, run, write_feed
 from tests.makers import payload
 
 
@@ -117,3 +118,12 @@ async def test_ingest_of_an_absent_file_is_an_error(db_url: str, tmp_path: Path)
     outcome = await run("ingest", "absent.jsonl", "--url", db_url, cwd=tmp_path)
     assert outcome.status == 2
     assert "absent.jsonl" in outcome.err
+
+
+async def test_what_is_piped_in_is_stored_whole(db_url: str, db: Database, tmp_path: Path) -> None:
+    records = [payload(transactionHash=f"0x{number}") for number in range(10_001)]
+    feed = write_feed(tmp_path / "feed.jsonl", records)
+    command = f'cat {feed} | "{COMMAND[0]}" {" ".join(COMMAND[1:])} ingest /dev/stdin'
+    process = await asyncio.create_subprocess_shell(f"{command} --url '{db_url}'", cwd=tmp_path)
+    assert await process.wait() == 0
+    assert await db.fetchval("SELECT count(*) FROM polymarket_trades") == 10_001

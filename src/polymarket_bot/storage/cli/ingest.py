@@ -115,7 +115,7 @@ async def ingest_file(
     with path.open("rb") as source:
         for batch in _batches(records_of(source)):
             total += await ingest_records(trades, path, batch, rejects)
-            advance(source.tell(), total.read)
+            advance(source.tell() if source.seekable() else 0, total.read)
     return total
 
 

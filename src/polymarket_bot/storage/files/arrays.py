@@ -14,6 +14,7 @@ _WHOLE_STRING = re.compile(_STRING)
 _CUT_STRING = re.compile(rb'"(?:[^"\\\n]++|\\.)*+(?:"\s*+|\\)?+\Z')
 _UP_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+")
 _BETWEEN = re.compile(rb"[\s,]*+")
+_BETWEEN_PAGES = re.compile(rb"[\s,\xef\xbb\xbf]*+")  # each may have its byte-order mark
 _SCALAR = re.compile(rb'[^\s,"{}\[\]]++')
 # A damaged object without any inside: the next one begins behind it, whatever its quotes say.
 _FLAT = re.compile(rb"\{[^{}\[]*+\}\s*+(?:,\s*+(?=\{)|(?=\]))")
@@ -68,7 +69,7 @@ class ArrayScanner:
         while opening := self._opening():
             if opening == b"]":
                 self._start += 1
-                if self._opening() == b"[":  # the next page
+                if self._opening(_BETWEEN_PAGES) == b"[":  # the next page
                     self._start += 1
                     continue
                 yield from self._remainder()
@@ -91,10 +92,10 @@ class ArrayScanner:
         if not ended:
             yield self._problem(self._start, self._content.tear or "the array is not closed")
 
-    def _opening(self) -> bytes:
+    def _opening(self, between: re.Pattern[bytes] = _BETWEEN) -> bytes:
         """Go to the next element and return its first byte, or nothing at the file's end."""
         while True:
-            self._start = _end_of(_BETWEEN, self._buffer, self._start)
+            self._start = _end_of(between, self._buffer, self._start)
             if self._start < len(self._buffer):
                 return self._buffer[self._start : self._start + 1]
             if not self._read():

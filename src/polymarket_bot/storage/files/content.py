@@ -44,7 +44,7 @@ class Content:
         head = b""
         while len(head) < len(_BOM) and (chunk := next(self._chunks, b"")):
             head += chunk
-        head = head.removeprefix(_BOM)
+        head = head.removeprefix(_BOM) or next(self._chunks, b"")
         while head:
             text = head.lstrip()
             self.line += head.count(b"\n") - text.count(b"\n")

@@ -48,7 +48,9 @@ def csv_rows(
     ahead = _Ahead(lines)
     for line in ahead:
         row = _row(line, names, ahead, size)
-        if row is not None:
+        if isinstance(row, list):
+            names = row
+        elif row is not None:
             empty = False
             yield row
     if empty:
@@ -78,8 +80,11 @@ class _Ahead(Iterator[Record]):
             next(self)
 
 
-def _row(line: Record, names: list[str], ahead: _Ahead, size: int) -> Record | None:
-    """Return one row, or None for a blank line or the header once more."""
+def _row(line: Record, names: list[str], ahead: _Ahead, size: int) -> Record | list[str] | None:
+    """Return one row, or None for a blank line; the names of a header, as joined files repeat it.
+
+    That may have them in another order.
+    """
     text = line.payload
     if line.problem is not None or not isinstance(text, str):
         return line
@@ -92,8 +97,10 @@ def _row(line: Record, names: list[str], ahead: _Ahead, size: int) -> Record | N
     if len(fields) != len(names):
         problem = f"{len(fields)} fields where the header has {len(names)}"
         return Record(line.line, text.rstrip("\r"), problem)
-    if fields[0].strip() == names[0] and [field.strip() for field in fields] == names:
-        return None
+    if fields[0].strip() in names:
+        given = [field.strip() for field in fields]
+        if sorted(given) == sorted(names):
+            return given
     return Record(line.line, dict(zip(names, fields, strict=True)), None)
 
 
