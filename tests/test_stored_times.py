@@ -99,6 +99,24 @@ async def test_a_position_of_the_same_instant_is_replaced(db: Database) -> None:
     assert len(rows) == len(SPELLINGS)
 
 
+async def test_no_update_gives_a_position_the_instant_of_another(db: Database) -> None:
+    positions = PositionRepository(db)
+    for spelling in SPELLINGS:
+        await store_position(db, spelling.name, TIMES[spelling.name])
+        other = await positions.create(
+            position(spelling.name, entry_timestamp=spelling.states(MOMENT) + MICROSECOND)
+        )
+        moved = other.model_copy(update={"entry_timestamp": canonical(spelling.states(MOMENT))})
+        for write in (positions.update, positions.upsert):
+            with pytest.raises(AlreadyExists):
+                await write(moved)
+        with pytest.raises(AlreadyExists):
+            await positions.update_many([moved])
+        same = await positions.update(other.model_copy(update={"side": "SELL"}))
+        assert same is not None
+        assert (same.side, same.entry_timestamp) == ("SELL", other.entry_timestamp)
+
+
 async def test_a_row_is_found_by_the_instant_of_a_time(db: Database) -> None:
     positions = PositionRepository(db)
     await store_position(db, "no time", "2025-02-30")

@@ -203,14 +203,17 @@ def _insert(table: Table[Any], rows: str, unless: str = "") -> str:
     )
 
 
-def _given(table: Table[Any], name: str) -> str:
-    """A given value. A time of a unique key keeps the spelling of a row that is there."""
+def _given(table: Table[Any], name: str, besides: str = "") -> str:
+    """A given value. A time of a unique key keeps the spelling of a row that is there.
+
+    `besides` is a further condition on that row.
+    """
     given = f"given.{quoted(name)}"
     for columns in (table.key, *table.unique):
         if name in columns and table.columns[name].time:
             return (
                 f"COALESCE((SELECT stored.{quoted(name)} FROM {relation(table)} AS stored "
-                f"WHERE {_same(table, columns)} LIMIT 1), {given})"
+                f"WHERE {_same(table, columns)}{besides} LIMIT 1), {given})"
             )
     return given
 
@@ -233,8 +236,9 @@ def _replaceable(table: Table[Any]) -> str:
 
 
 def _update(table: Table[Any], rows: str) -> str:
+    others = f" AND NOT ({_same(table, table.key)})"  # which the constraint then refuses
     changes = ", ".join(
-        f"{quoted(n)} = given.{quoted(n)}" for n in table.columns if n not in table.key
+        f"{quoted(n)} = {_given(table, n, others)}" for n in table.columns if n not in table.key
     )
     alias = f"given ({_names(table.columns)})" if rows != "locked" else "given"
     return f"UPDATE {relation(table)} AS stored SET {changes} FROM {rows} AS {alias}"
