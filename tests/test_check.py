@@ -7,6 +7,7 @@ from pathlib import Path
 from polymarket_bot.storage import Database
 from polymarket_bot.storage.tables import PRODUCTION
 from tests.commands import run
+from tests.writers import as_user, two_users
 
 GOOD = {"ok": True, "version": 3, "missing": [], "extra": [], "different": []}
 
@@ -116,3 +117,14 @@ async def test_an_unreachable_server_is_an_error_and_no_report(tmp_path: Path) -
     )
     assert outcome.status == 1
     assert set(outcome.json) == {"error"}
+
+
+async def test_a_user_without_any_right_on_the_tables_may_look(db_url: str, tmp_path: Path) -> None:
+    async with two_users(db_url) as (_, _, powerless):
+        outcome = await run("check", "--url", as_user(db_url, powerless), cwd=tmp_path)
+        assert (outcome.status, outcome.out) == (
+            0,
+            "the schema is as it should be, at a version that this user may not read\n",
+        )
+        as_json = await run("check", "--json", "--url", as_user(db_url, powerless), cwd=tmp_path)
+    assert (as_json.json["ok"], as_json.json["version"]) == (True, None)
