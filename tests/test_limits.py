@@ -217,10 +217,10 @@ async def test_an_observer_is_stopped_once_for_each_time_it_was_added(db: Databa
 
 
 async def test_slow_statements_are_logged(db_url: str, caplog: pytest.LogCaptureFixture) -> None:
-    config = DatabaseConfig(url=db_url, slow_query_seconds=0.05)
+    config = DatabaseConfig(url=db_url, slow_query_seconds=0.5)
     async with Database(config) as db:
         with caplog.at_level(logging.WARNING):
-            await db.fetchval("SELECT pg_sleep($1)", 0.1)
+            await db.fetchval("SELECT pg_sleep($1)", 0.6)
             await db.fetchval("SELECT 1")
     slow = [record.message for record in caplog.records if "slow statement" in record.message]
     assert len(slow) == 1

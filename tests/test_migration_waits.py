@@ -12,8 +12,11 @@ from tests.schemas import spoil
 
 WAITING = """
 SELECT count(*) > 0 FROM pg_stat_activity
-WHERE query LIKE 'DROP INDEX CONCURRENTLY%' AND cardinality(pg_blocking_pids(pid)) > 0
-  AND clock_timestamp() - query_start > interval '0.5 s'
+WHERE datname = current_database() AND query LIKE 'DROP INDEX CONCURRENTLY%'
+  AND cardinality(pg_blocking_pids(pid)) > 0 AND clock_timestamp() - query_start > interval '0.5 s'
+"""
+BUILDING = """
+SELECT count(*) > 0 FROM pg_stat_progress_create_index WHERE datname = current_database()
 """
 
 
@@ -37,11 +40,11 @@ async def test_a_migration_that_is_cancelled_is_cancelled_on_the_server(db: Data
         await other.execute("BEGIN; INSERT INTO trade_watermarks VALUES ('c', 1, 'then')")
         await other.execute("INSERT INTO polymarket_trades VALUES ('c', 't')")
         running = asyncio.create_task(db.migrate())
-        await eventually(db, "SELECT count(*) FROM pg_stat_progress_create_index")
+        await eventually(db, BUILDING)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        await eventually(db, "SELECT NOT EXISTS (SELECT FROM pg_stat_progress_create_index)")
+        await eventually(db, f"SELECT NOT ({BUILDING})")
         await other.execute("ROLLBACK")
     assert (await db.migrate(timeout=0)).after == len(seed_files())
     assert list(await db.check_schema()) == []

@@ -90,7 +90,7 @@ async def test_a_server_whose_default_is_another_isolation_is_no_obstacle(db: Da
 
 @pytest.fixture
 async def hasty(db_url: str) -> AsyncIterator[TradeRepository]:
-    config = DatabaseConfig(url=db_url, idle_in_transaction_timeout=0.3)
+    config = DatabaseConfig(url=db_url, idle_in_transaction_timeout=1)
     async with Database(config) as database:
         yield TradeRepository(database)
 
@@ -105,7 +105,7 @@ async def test_a_handler_that_lets_the_transaction_idle_gets_that_error(
     async def wait(_: list[PolymarketTrade]) -> None:
         nonlocal calls
         calls += 1
-        await asyncio.sleep(0.6 if waits == "for long" else 3600)
+        await asyncio.sleep(1.3 if waits == "for long" else 3600)
 
     with pytest.raises(IdleTransactionTimeout, match="rolled back"):
         await hasty.process_new(CONDITION, wait)

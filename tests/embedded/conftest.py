@@ -14,6 +14,7 @@ import pytest
 
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.embedded.keeper.processes import wait_until
+from polymarket_bot.storage.embedded.keeper.protocol import Files
 
 from .support import LIMIT, QUICK, OwnerProcess, kill, server_pids, state
 
@@ -42,8 +43,9 @@ def data_dir() -> Iterator[Path]:
 
 
 def _remove(folder: Path) -> None:
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        kill(state(folder)["keeper"])
+    if Files(folder).state.exists():
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            kill(state(folder)["keeper"])
     if (folder / "pgdata").is_symlink():
         shutil.rmtree(Path(os.path.realpath(folder / "pgdata")).parent, ignore_errors=True)
 

@@ -10,17 +10,22 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from polymarket_bot.storage.embedded.keeper.processes import server_processes
+from polymarket_bot.storage.embedded.keeper.processes import server_processes, wait_until
 from polymarket_bot.storage.embedded.keeper.protocol import Files
 from polymarket_bot.storage.embedded.layout import Layout
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 LIMIT = 30.0
+PROC = Path("/proc/self")  # not on macOS
 QUICK = {"fsync": "off"}
 # What a client may get when its server dies; the last one when it dies in mid-statement.
 BROKEN = (
@@ -35,7 +40,9 @@ _OWNER_PROGRAM = Path(__file__).with_name("owner_process.py")
 
 def state(data_dir: Path) -> dict[str, Any]:
     """Read the pids of the running server and of its keeper."""
-    content: dict[str, Any] = json.loads(Files(data_dir).state.read_text())
+    path = Files(data_dir).state
+    assert wait_until(path.exists, LIMIT)  # a moment after the server answers
+    content: dict[str, Any] = json.loads(path.read_text())
     return content
 
 
@@ -49,9 +56,29 @@ def server_pids(data_dir: Path) -> list[int]:
 
 def has_ended(pid: int) -> bool:
     """Tell whether a process is no more, or waits only for its parent to take notice."""
-    command = ("ps", "-o", "stat=", "-p", str(pid))
-    listing = subprocess.run(command, capture_output=True, check=False)
-    return listing.stdout.strip()[:1] in {b"", b"Z"}
+    if not PROC.exists():
+        command = ("ps", "-o", "stat=", "-p", str(pid))
+        listing = subprocess.run(command, capture_output=True, check=False)
+        return listing.stdout.strip()[:1] in {b"", b"Z"}
+    try:
+        return (PROC.parent / str(pid) / "stat").read_text().rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def command_lines() -> Iterator[tuple[int, str]]:
+    """List all processes with their command lines."""
+    if not PROC.exists():
+        command = ("ps", "-axww", "-o", "pid=,command=")
+        listing = subprocess.run(command, capture_output=True, check=True)
+        for line in listing.stdout.decode(errors="replace").splitlines():
+            pid, _, text = line.strip().partition(" ")
+            yield int(pid), text
+        return
+    for process in PROC.parent.glob("[0-9]*"):
+        with suppress(OSError):  # it may have ended meanwhile
+            text = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            yield int(process.name), text
 
 
 def write(path: Path, text: str) -> None:
@@ -177,15 +204,7 @@ def kill(pid: int) -> None:
 
 def processes_naming(folder: Path) -> list[int]:
     """Find the processes other than this one with a path in their command line."""
-    listing = subprocess.run(
-        ("ps", "-axww", "-o", "pid=,command="), capture_output=True, check=True
-    )
-    lines = (
-        line.split(maxsplit=1) for line in listing.stdout.decode(errors="replace").splitlines()
-    )
-    return [
-        int(pid) for pid, command in lines if str(folder) in command and int(pid) != os.getpid()
-    ]
+    return [pid for pid, line in command_lines() if str(folder) in line and pid != os.getpid()]
 
 
 def socket_folder(url: str) -> Path:

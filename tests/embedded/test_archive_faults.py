@@ -6,7 +6,6 @@ import asyncio
 import random
 import shutil
 import signal
-import subprocess
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from .archives import contents, databases, fill, until
 from .support import (
     IS_ROOT,
     QUICK,
+    command_lines,
     has_ended,
     kill,
     make_folder,
@@ -68,18 +68,9 @@ WITHOUT_REST = {"predict", "template0", "template1"}
 
 def tools(data_dir: Path) -> list[int]:
     """Find the programs that dump or restore the database of a folder."""
-    return [
-        pid
-        for pid in processes_naming(data_dir)
-        if "/pg_dump " in (text := _command(pid)) or "/pg_restore " in text
-    ]
-
-
-def _command(pid: int) -> str:
-    listing = subprocess.run(
-        ("ps", "-ww", "-o", "command=", "-p", str(pid)), capture_output=True, check=False
-    )
-    return listing.stdout.decode(errors="replace")
+    named, lines = processes_naming(data_dir), dict(command_lines())
+    programs = ("/pg_dump ", "/pg_restore ")
+    return [pid for pid in named if any(name in lines.get(pid, "") for name in programs)]
 
 
 async def ended(process: asyncio.subprocess.Process, number: signal.Signals) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from polymarket_bot.storage.embedded import EmbeddedPostgres
@@ -38,7 +39,8 @@ async def test_a_first_start_killed_at_any_moment_is_made_good_by_the_next(
         await asyncio.sleep(pause)
         owner.kill()
         for keeper in processes_naming(data_dir):
-            kill(keeper)
+            with suppress(ProcessLookupError):  # it may have ended meanwhile
+                kill(keeper)
         assert wait_until(lambda: not processes_naming(data_dir), LIMIT)
         remove(data_dir / "pgdata")
     async with EmbeddedPostgres(data_dir, settings=QUICK) as server:

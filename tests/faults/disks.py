@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from .support import lacking
 
 
 class SmallDisk:
@@ -29,7 +29,7 @@ def small_disk(
     options = f"size={size},mode={mode:o},uid={owner}"
     mount = ("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no right to mount a small disk")
+        lacking("no right to mount a small disk")
     try:
         yield SmallDisk(folder)
     finally:

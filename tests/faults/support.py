@@ -7,7 +7,7 @@ import inspect
 import os
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import asyncpg
 import pytest
@@ -56,9 +56,13 @@ def require(tool: Path | None, name: str) -> Path:
 
     Where `POLYMARKET_TEST_REQUIRE_ALL` is set, as on CI, the test fails instead.
     """
-    if tool is not None:
-        return tool
-    reason = f"needs a tool of the Debian package {name}; apt-get install {name}"
+    if tool is None:
+        lacking(f"needs a tool of the Debian package {name}; apt-get install {name}")
+    return tool
+
+
+def lacking(reason: str) -> NoReturn:
+    """Skip the test for what this machine lacks; fail where nothing may be lacking."""
     if os.environ.get(REQUIRE_ALL):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -31,7 +31,7 @@ class Dying:
 
     def config(self, mode: str) -> DatabaseConfig:
         url = f"postgresql://predict@127.0.0.1:{self.port}/predict?sslmode={mode}"
-        return DatabaseConfig(url=url, connect_timeout=0.3)
+        return DatabaseConfig(url=url, connect_timeout=1)
 
 
 @pytest.fixture

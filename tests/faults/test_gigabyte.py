@@ -20,7 +20,7 @@ from tests.makers import payload
 
 from .record import count, tell
 
-MEGABYTES = count("MEGABYTES", 24)
+MEGABYTES = count("MEGABYTES", 96)
 MIB = 1 << 20
 MORE = 64.0
 """How many MiB the large file may take beyond what the small one takes."""
@@ -124,7 +124,7 @@ async def test_many_long_lines_are_read_in_memory_that_stays_flat(
     db: Database, db_url: str, tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
     peaks = []
-    for megabytes in (SMALL, SMALL + 4 * min(MEGABYTES, 64)):
+    for megabytes in (SMALL, SMALL + min(MEGABYTES, 256)):
         file = tmp_path / f"{megabytes}.jsonl"
         with file.open("wb") as out:
             for line in long_lines(megabytes):

@@ -115,7 +115,7 @@ async def guarded(bundled: Template) -> AsyncIterator[Server]:
 
 
 def config_for(url: str, **changes: Any) -> DatabaseConfig:
-    limits = {"connect_timeout": 0.5, "acquire_timeout": 0.2, "lock_timeout": 0.1}
+    limits = {"connect_timeout": 0.5, "acquire_timeout": 1, "lock_timeout": 0.1}
     config = DatabaseConfig(url=url, min_connections=1, **{**limits, **changes})
     no_secret(repr(config), str(config), f"{config!r:>9}", repr(Database(config)))
     return config

@@ -21,7 +21,7 @@ from polymarket_bot.storage.connections.sessions import is_near
 
 from .record import tell
 from .servers import TLS_ONLY, Server, Template
-from .support import require
+from .support import lacking, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,7 +212,7 @@ def another_machine(port: int) -> Iterator[tuple[str, str]]:
             time.sleep(0.01)
         pair = ("type", "veth", "peer", "name", f"{name}b", "netns", str(far.pid))
         if far.poll() or subprocess.run((ip, "link", "add", f"{name}a", *pair)).returncode:
-            pytest.skip("this system lets nobody make a network of its own")
+            lacking("this system lets nobody make a network of its own")
         try:
             subprocess.run((ip, "addr", "add", f"{here}/24", "dev", f"{name}a"), check=True)
             subprocess.run((ip, "link", "set", f"{name}a", "up"), check=True)
