@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from polymarket_bot.storage.files.content import Content
 from polymarket_bot.storage.files.record import Record, problem_record, text_record, too_long
 
+# A repeated group never gives back what it took, as `(?>…)` and not as `*+`: before Python 3.11.5
+# that loses matches.
+_INSIDE = rb'(?>(?:[^"\\\n]++|\\.)*)'
 # A string ends on its line and before what can follow one: a missing quote shows at once.
-_STRING = rb'"(?:[^"\\\n]++|\\.)*+"(?=\s*+[,:}\]])'
+_STRING = rb'"' + _INSIDE + rb'"(?=\s*+[,:}\]])'
 _WHOLE_STRING = re.compile(_STRING)
-_CUT_STRING = re.compile(rb'"(?:[^"\\\n]++|\\.)*+(?:"\s*+|\\)?+\Z')
-_UP_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+")
+_CUT_STRING = re.compile(rb'"' + _INSIDE + rb'(?>(?:"\s*+|\\)?)\Z')
+_UP_TO_BRACKET = re.compile(rb'(?>(?:[^"{}\[\]]++|' + _STRING + rb")*)")
 _BETWEEN = re.compile(rb"[\s,]*+")
 _BETWEEN_PAGES = re.compile(rb"[\s,\xef\xbb\xbf]*+")  # each may have its byte-order mark
 _SCALAR = re.compile(rb'[^\s,"{}\[\]]++')
 # A damaged object without any inside: the next one begins behind it, whatever its quotes say.
 _FLAT = re.compile(rb"\{[^{}\[]*+\}\s*+(?:,\s*+(?=\{)|(?=\]))")
-_CUT_FLAT = re.compile(rb"\{[^{}\[]*+(?:\}\s*+(?:,\s*+)?+)?+\Z")
+_CUT_FLAT = re.compile(rb"\{[^{}\[]*+(?>(?:\}\s*+(?>(?:,\s*+)?))?)\Z")
 _OBJECT_LINE = re.compile(rb"\n([ \t]*+)\{")
 _CUT_LINE = re.compile(rb"\n[ \t]{0,1024}+\Z")
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
