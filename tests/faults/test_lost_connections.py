@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ from .proxy import Action, Proxy
 from .support import LIMIT, eventually, value
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     from .servers import Server
 
 FIRST_STATEMENTS = ("tcp_keepalives_idle", r"^SELECT pg_backend_pid\(\)$")
@@ -151,19 +153,30 @@ async def test_a_statement_with_a_limit_of_its_own_does_not_show_a_lost_connecti
         assert (cut.count, caught.value.outcome) == (1, Outcome.ROLLED_BACK)
 
 
+@asynccontextmanager
+async def listening(db: Database) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Listen to a channel; give what waits for the news that some may have been missed."""
+    async with asyncio.timeout(LIMIT), aclosing(db.listen("news")) as heard:  # type: ignore[type-var]  # it is a generator
+        first = asyncio.ensure_future(anext(heard))
+        while not first.done():
+            await db.execute("NOTIFY news")
+            await asyncio.sleep(0.01)
+
+        async def until_missed() -> None:
+            while not (await anext(heard)).missed:
+                pass
+
+        yield until_missed
+
+
 @pytest.mark.parametrize("action", [Action.CUT_BEFORE, Action.CUT_AFTER])
 async def test_listening_goes_on_where_its_next_connection_is_cut_at_once(
     proxied: Database, server: Server, proxy: Proxy, action: Action
 ) -> None:
-    async with asyncio.timeout(LIMIT), aclosing(proxied.listen("news")) as heard:  # type: ignore[type-var]  # it is a generator
-        first = asyncio.ensure_future(anext(heard))
-        while not first.done():
-            await proxied.execute("NOTIFY news")
-            await asyncio.sleep(0.01)
+    async with listening(proxied) as until_missed:
         cuts = [proxy.when(statement, action) for statement in (*FIRST_STATEMENTS, "^LISTEN")]
         await server.fetchval(END_LISTENERS)
-        while not (await anext(heard)).missed:
-            pass
+        await until_missed()
         assert [cut.count for cut in cuts] == [1, 1, 1]
 
 
@@ -212,15 +225,10 @@ async def test_a_batch_that_is_given_up_at_begin_takes_nothing_later_with_it(
 async def test_listening_goes_on_where_its_next_connection_stalls(
     proxied: Database, server: Server, proxy: Proxy
 ) -> None:
-    async with asyncio.timeout(LIMIT), aclosing(proxied.listen("news")) as heard:  # type: ignore[type-var]  # it is a generator
-        first = asyncio.ensure_future(anext(heard))
-        while not first.done():
-            await proxied.execute("NOTIFY news")
-            await asyncio.sleep(0.01)
+    async with listening(proxied) as until_missed:
         stall = proxy.when("^LISTEN", Action.HOLD)
         await server.fetchval(END_LISTENERS)
-        while not (await anext(heard)).missed:
-            pass
+        await until_missed()
         assert stall.count == 1
 
 
