@@ -38,7 +38,7 @@ RUN_BY = {
     "docs/embedded.md": "test_pages.py",
     "docs/operations.md": "test_operations.py",
     "docs/repositories.md": "test_repositories_page.py",
-    "docs/testing.md": "test_testing.py",
+    "docs/testing.md": "test_testing_page.py",
 }
 
 

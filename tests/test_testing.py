@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from polymarket_bot.storage import Database, DatabaseConfig
-from tests.programs import ROOT, blocks, page, run
+from tests.programs import ROOT, run
 
 CONFTEST = 'pytest_plugins = ["polymarket_bot.storage.testing"]\n'
 SESSION_LOOPS = """
@@ -44,7 +43,6 @@ async def test_a_write_meets_an_empty_table(db, marks, n):
     await marks.update("0xc3", 100)
     assert await marks.count() == 1
 """
-PAGE = page("docs/testing.md")
 NEEDS_NOTHING = """
 def test_without_a_database():
     pass
@@ -280,33 +278,3 @@ def test_the_extra_has_the_bounds_that_are_tested() -> None:
     extras = project["project"]["optional-dependencies"]
     tested = {*project["dependency-groups"]["dev"], *extras["embedded"]}
     assert set(extras["testing"]) <= tested
-
-
-def files_of_the_page(language: str) -> dict[str, str]:
-    """Return the page's blocks of a language by the file names in their first lines."""
-    return {block.split(maxsplit=2)[1]: block for block in blocks(PAGE, language)}
-
-
-def commands_of_the_page() -> list[str]:
-    return "".join(blocks(PAGE, "bash")).splitlines()
-
-
-@pytest.mark.parametrize("loops", ["each test", "one"])
-@pytest.mark.parametrize("command", commands_of_the_page())
-def test_the_page_in_the_docs_is_right(
-    server_url: str, tmp_path: Path, command: str, loops: str
-) -> None:
-    files = files_of_the_page("python") | (files_of_the_page("toml") if loops == "one" else {})
-    for name, block in files.items():
-        (tmp_path / name).write_text(block)
-    setting, _, arguments = command.partition("pytest")
-    given = {"DATABASE_URL": server_url} if setting.startswith("DATABASE_URL=") else {}
-    outcome = run([sys.executable, "-m", "pytest", *shlex.split(arguments)], tmp_path, **given)
-    number = sum(block.count("def test_") for block in files.values())
-    assert re.search(rf"= {number} passed in", outcome.stdout), outcome.stdout + outcome.stderr
-
-
-def test_every_block_of_the_page_is_in_the_test_above() -> None:
-    tried = [*files_of_the_page("python"), *files_of_the_page("toml"), *blocks(PAGE, "bash")]
-    assert len(tried) == len(re.findall(r"^```\w", PAGE, re.MULTILINE)) == 6
-    assert commands_of_the_page()[:2] == ["pytest", "pytest -n 2"]

@@ -232,3 +232,8 @@ class DatabaseConfig(BaseSettings):
             if value := getattr(self, name):
                 yield name, without_password(value)
         yield from super().__repr_args__()
+
+
+def as_it_is(config: DatabaseConfig) -> DatabaseConfig:
+    """Return the settings to open a database with that is neither migrated nor verified first."""
+    return config.model_copy(update={"migrate_on_start": False, "verify_schema": False})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from polymarket_bot.storage.config import DatabaseConfig
+from polymarket_bot.storage.config import DatabaseConfig, as_it_is
 from polymarket_bot.storage.connections.blocks import Connection
 from polymarket_bot.storage.connections.tasks import Turns
 from polymarket_bot.storage.database import Database
@@ -48,8 +48,7 @@ async def init_db(config: DatabaseConfig, *, migrate: bool = False) -> Database:
 
 
 async def _migrate(config: DatabaseConfig) -> None:
-    as_it_is = {"migrate_on_start": False, "verify_schema": False}
-    async with Database(config.model_copy(update=as_it_is)) as db:
+    async with Database(as_it_is(config)) as db:
         await db.migrate()
 
 

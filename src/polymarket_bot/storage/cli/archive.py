@@ -8,6 +8,7 @@ from pathlib import Path
 
 from polymarket_bot.storage.cli.output import print_json, say
 from polymarket_bot.storage.cli.target import configured_for_embedded
+from polymarket_bot.storage.config import as_it_is
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.embedded.archive import dump
 from polymarket_bot.storage.embedded.replacement import replacement
@@ -54,8 +55,7 @@ async def _looked_at(url: str, file: Path) -> tuple[int, int]:
         MigrationRefused: it is of a newer package.
         SchemaDrift: its tables are not as they should be, and no migration makes them so.
     """
-    as_it_is = {"migrate_on_start": False, "verify_schema": False}
-    async with Database(configured_for_embedded(url).model_copy(update=as_it_is)) as db:
+    async with Database(as_it_is(configured_for_embedded(url))) as db:
         tables = await db.fetchval(_PRESENT, [table.name for table in PRODUCTION])
         if not tables:
             raise EmbeddedServerError(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from polymarket_bot.storage.cli.output import note, print_json
 from polymarket_bot.storage.config import DatabaseConfig, is_given_in_parts
+from polymarket_bot.storage.config import as_it_is as opened_as_it_is
 from polymarket_bot.storage.database import Database
 from polymarket_bot.storage.embedded import EmbeddedPostgres
 from polymarket_bot.storage.errors import ConfigurationError, InvalidInput, StorageError
@@ -85,15 +86,14 @@ async def located(
     async with EmbeddedPostgres(data_dir) as server:
         config = configured_for_embedded(server.url)
         if not as_it_is:
-            async with Database(_seen(config, as_it_is=True)) as db:
+            async with Database(opened_as_it_is(config)) as db:
                 await db.migrate()
         yield _seen(config, as_it_is=as_it_is)
 
 
 def _seen(config: DatabaseConfig, *, as_it_is: bool) -> DatabaseConfig:
     """Return the settings to open the database with."""
-    left_alone = {"migrate_on_start": False, "verify_schema": False}
-    return config.model_copy(update=left_alone) if as_it_is else config
+    return opened_as_it_is(config) if as_it_is else config
 
 
 def run(command: Coroutine[Any, Any, int | None], *, as_json: bool = False) -> None:

@@ -204,10 +204,7 @@ def _insert(table: Table[Any], rows: str, unless: str = "") -> str:
 
 
 def _given(table: Table[Any], name: str, besides: str = "") -> str:
-    """A given value. A time of a unique key keeps the spelling of a row that is there.
-
-    `besides` is a further condition on that row.
-    """
+    """A given value. A time of a unique key is spelled as in a row that is there, and `besides`."""
     given = f"given.{quoted(name)}"
     for columns in (table.key, *table.unique):
         if name in columns and table.columns[name].time:
